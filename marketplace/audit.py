@@ -1,0 +1,141 @@
+"""Who did what to which thing, when and why: rows that are only ever added, written in the transaction of the deed.
+
+`transition` is the one function in the product that writes a `state`.
+"""
+
+import enum
+import uuid
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Index, Uuid, func, insert, literal, select, update
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from marketplace.actor import Actor
+from marketplace.db import Base, UtcDateTime, key
+from marketplace.lifecycle import Lifecycle
+
+
+class AuditRecord(Base):
+    """One deed. Neither updated nor deleted (trigger `audit_records_append_only`)."""
+
+    __tablename__ = "audit_records"
+    id: Mapped[uuid.UUID] = key()
+    at: Mapped[datetime]
+    actor_user_id: Mapped[uuid.UUID | None]
+    actor_organisation_id: Mapped[uuid.UUID]
+    actor_name: Mapped[str]
+    subject_kind: Mapped[str]
+    subject_id: Mapped[uuid.UUID]
+    verb: Mapped[str]
+    before: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    after: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    reason: Mapped[str] = mapped_column(default="")
+
+    __table_args__ = (Index(None, "subject_kind", "subject_id"),)
+
+
+def record(
+    session: Session,
+    *,
+    actor: Actor,
+    at: datetime,
+    subject: Any,
+    verb: str,
+    before: dict[str, Any] | None = None,
+    after: dict[str, Any] | None = None,
+    reason: str = "",
+) -> None:
+    """Add one record. `subject` is a row with an `id`; values are plain JSON, amounts as text."""
+    session.add(
+        AuditRecord(
+            at=at,
+            actor_user_id=actor.user_id,
+            actor_organisation_id=actor.organisation_id,
+            actor_name=actor.name,
+            subject_kind=subject.__tablename__,
+            subject_id=subject.id,
+            verb=verb,
+            before=before or {},
+            after=after or {},
+            reason=reason,
+        )
+    )
+
+
+def transition(
+    session: Session,
+    row: Any,
+    verb: str,
+    *,
+    lifecycle: Lifecycle[Any],
+    actor: Actor,
+    at: datetime,
+    reason: str = "",
+) -> None:
+    """Move `row.state` by `verb` and record it; raise `IllegalMove`. The caller holds the row's lock."""
+    before: enum.StrEnum = row.state
+    after = lifecycle.move(before, verb)
+    row.state = after
+    record(
+        session,
+        actor=actor,
+        at=at,
+        subject=row,
+        verb=verb,
+        before={"state": before.value},
+        after={"state": after.value},
+        reason=reason,
+    )
+
+
+def transition_all(
+    session: Session,
+    model: Any,
+    condition: Any,
+    verb: str,
+    *,
+    lifecycle: Lifecycle[Any],
+    actor: Actor,
+    at: datetime,
+    reason: str = "",
+) -> int:
+    """Move every row of `model` under `condition` by `verb`, one record each; raise `IllegalMove` if any row cannot.
+
+    The rows are locked in order of id. Returns how many moved. Linear: two statements however many rows.
+    """
+    locked = select(model.id, model.state).where(condition).order_by(model.id).with_for_update().subquery()
+    states = session.scalars(select(locked.c.state).distinct()).all()
+    total = 0
+    for before in states:
+        after = lifecycle.move(before, verb)
+        moved = (
+            update(model)
+            .where(condition, model.state == before)
+            .values(state=after)
+            .returning(model.id)
+            .execution_options(synchronize_session=False)
+            .cte("moved")
+        )
+        copied = insert(AuditRecord).from_select(
+            [
+                "id", "at", "actor_user_id", "actor_organisation_id", "actor_name", "subject_kind", "subject_id",
+                "verb", "before", "after", "reason",
+            ],
+            select(
+                func.uuidv7(),
+                literal(at, UtcDateTime()),
+                literal(actor.user_id, Uuid()),
+                literal(actor.organisation_id, Uuid()),
+                literal(actor.name),
+                literal(model.__tablename__),
+                moved.c.id,
+                literal(verb),
+                literal({"state": before.value}, JSONB()),
+                literal({"state": after.value}, JSONB()),
+                literal(reason),
+            ),
+        )  # fmt: skip
+        total += session.execute(copied.add_cte(moved)).rowcount  # type: ignore[attr-defined]
+    return total

@@ -1,0 +1,45 @@
+"""Identity data at rest: encrypted with AES-256-GCM, matched by a keyed hash. Links: signed and short-lived.
+
+Keys come from the settings; nothing here is stored in the process.
+"""
+
+import hashlib
+import hmac
+import os
+from dataclasses import dataclass
+
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from marketplace.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Vault:
+    """Encrypts, decrypts and hashes identity numbers."""
+
+    identity_key: bytes
+    matching_key: bytes
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Vault":
+        """Return the vault of an installation."""
+        return cls(settings.identity_key, settings.matching_key)
+
+    def seal(self, text: str, *, context: str) -> bytes:
+        """Encrypt; `context` (what the text belongs to) must be given again to open it."""
+        nonce = os.urandom(12)
+        return nonce + AESGCM(self.identity_key).encrypt(nonce, text.encode(), context.encode())
+
+    def open(self, sealed: bytes, *, context: str) -> str:
+        """Decrypt; raises `cryptography.exceptions.InvalidTag` when key or context differ or a byte was changed."""
+        return AESGCM(self.identity_key).decrypt(sealed[:12], sealed[12:], context.encode()).decode()
+
+    def fingerprint(self, text: str) -> bytes:
+        """Keyed hash (32 bytes) of a normalised identity number: equal numbers match, nobody can guess them."""
+        normal = "".join(text.split()).upper()
+        return hmac.digest(self.matching_key, normal.encode(), "sha256")
+
+
+def token_hash(token: str) -> bytes:
+    """Hash under which a random token of at least 128 bits is kept."""
+    return hashlib.sha256(token.encode()).digest()

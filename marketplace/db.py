@@ -1,0 +1,151 @@
+"""The database: declarative base, naming of constraints, column types, the engine and the session *factory*.
+
+No Flask object and no global session live here. Only the edge (`marketplace.edge`, `marketplace.tasks`) opens, commits
+and rolls back.
+"""
+
+import enum
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final, Generic, TypeVar
+
+import orjson
+import uuid6
+from sqlalchemy import CHAR, BigInteger, DateTime, Engine, Enum, MetaData, Select, create_engine
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
+from sqlalchemy.types import TypeDecorator
+
+from marketplace.errors import Failure, Invalid
+from marketplace.settings import Settings
+
+T = TypeVar("T")
+
+NAMING: Final = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """`timestamptz` that refuses naive values and always answers in UTC."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: object) -> datetime | None:
+        """Refuse a naive instant."""
+        if value is not None and value.tzinfo is None:
+            raise ValueError(f"naive datetime {value!r}")
+        return value
+
+    def process_result_value(self, value: datetime | None, dialect: object) -> datetime | None:
+        """Answer in UTC."""
+        return value.astimezone(UTC) if value is not None else None
+
+
+class Base(DeclarativeBase):
+    """Root of every row class; one metadata for all packages."""
+
+    metadata = MetaData(naming_convention=NAMING)
+    type_annotation_map = {datetime: UtcDateTime, dict[str, Any]: JSONB, list[Any]: JSONB, int: BigInteger}  # noqa: RUF012 - SQLAlchemy's own hook
+
+
+def enum_column(kind: type[enum.StrEnum]) -> Enum:
+    """Column type for an enum: its values as text with a check constraint."""
+    return Enum(
+        kind,
+        values_callable=lambda members: [member.value for member in members],
+        native_enum=False,
+        create_constraint=True,
+        length=40,
+        name=_snake(kind.__name__),
+    )
+
+
+def _snake(name: str) -> str:
+    return "".join("_" + char.lower() if char.isupper() else char for char in name).lstrip("_")
+
+
+def new_id() -> uuid.UUID:
+    """Return a UUIDv7: unique, and in order of creation."""
+    return uuid.UUID(int=uuid6.uuid7().int)
+
+
+def key() -> Mapped[uuid.UUID]:
+    """Primary key column of a row class."""
+    return mapped_column(primary_key=True, default=new_id)
+
+
+def currency() -> Mapped[str]:
+    """Currency column (ISO 4217)."""
+    return mapped_column(CHAR(3))
+
+
+def make_engine(settings: Settings) -> Engine:
+    """Return the engine; statements of more than a minute and locks of more than ten seconds are given up."""
+    return create_engine(
+        settings.database_url,
+        pool_size=settings.database_pool_size,
+        max_overflow=settings.database_pool_size,
+        pool_pre_ping=True,
+        json_serializer=lambda value: orjson.dumps(value).decode(),
+        json_deserializer=orjson.loads,
+        connect_args={"options": "-c timezone=UTC -c lock_timeout=10s -c idle_in_transaction_session_timeout=10min"},
+    )
+
+
+def make_sessions(engine: Engine) -> sessionmaker[Session]:
+    """Return the session factory."""
+    return sessionmaker(engine, expire_on_commit=False, autoflush=True)
+
+
+class UnknownCursor(Invalid):
+    """The cursor was not given out by this list."""
+
+    code = "unknown_cursor"
+
+    def __init__(self) -> None:
+        super().__init__("The cursor is not one that this list gave out; start again without it.")
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """One page of a list, newest first; `next` is the cursor of the following page, None at the end."""
+
+    items: Sequence[T]
+    next: str | None
+
+
+def page(session: Session, query: Select[Any], *, key_column: Any, cursor: str | None, limit: int) -> Page[T]:
+    """Cut one page out of `query`, newest first by a UUIDv7 key column; raise `UnknownCursor`."""
+    if cursor is not None:
+        try:
+            query = query.where(key_column < uuid.UUID(cursor))
+        except ValueError:
+            raise UnknownCursor from None
+    rows = session.scalars(query.order_by(key_column.desc()).limit(limit + 1)).all()
+    more = len(rows) > limit
+    rows = rows[:limit]
+    return Page(rows, str(getattr(rows[-1], key_column.key)) if more else None)
+
+
+_VIOLATIONS: dict[str, Callable[[], Failure]] = {}
+
+
+def violation(constraint: str, failure: Callable[[], Failure]) -> None:
+    """Say which failure the violation of a named constraint means: a lost race then reads like a failed check."""
+    _VIOLATIONS[constraint] = failure
+
+
+def explain(error: IntegrityError) -> Failure | None:
+    """Return the anticipated failure behind a violated constraint, None when it is a bug."""
+    name = getattr(getattr(error.orig, "diag", None), "constraint_name", None)
+    failure = _VIOLATIONS.get(name or "")
+    return failure() if failure else None

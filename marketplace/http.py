@@ -1,0 +1,337 @@
+"""The HTTP edge: one request is one transaction, committed before the answer leaves.
+
+`Blueprint` (API) and `Pages` (console) wrap every view: open the session, authenticate, check the route's policy, run,
+commit. Failures become RFC 9457 problem documents in one place. A GET runs in a read-only transaction.
+"""
+
+import functools
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, ClassVar, Final
+
+import flask
+import flask_smorest
+import structlog
+from flask import Flask, Response, g, request
+from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.orm import Session
+from webargs import core
+from webargs.flaskparser import FlaskParser
+from werkzeug.exceptions import HTTPException
+
+from marketplace import db, documents, idempotency, runtime
+from marketplace.actor import Actor
+from marketplace.errors import Conflict, Failure, Invalid, Refused, Unavailable
+from marketplace.policies import NotSignedIn, Policy
+
+log = structlog.get_logger(__name__)
+
+COOKIE: Final = "session"
+DEFAULT_MAX_BYTES: Final = 1024 * 1024
+_BUSY: Final = {"55P03", "40P01", "40001", "57014"}
+_SAFE: Final = {"GET", "HEAD", "OPTIONS"}
+
+
+class UnsupportedMediaType(Invalid):
+    """The body is not of a kind that the route takes."""
+
+    status = 415
+    code = "unsupported_media_type"
+
+    def __init__(self, found: str) -> None:
+        super().__init__(f"Send application/json in UTF-8 here, not {found[:60] or 'nothing'!r}.")
+
+
+class MalformedJson(Invalid):
+    """The body is not JSON."""
+
+    status = 400
+    code = "malformed_json"
+
+
+class RequestInvalid(Invalid):
+    """The values of a request do not fit its schema; `errors` name each place."""
+
+    code = "request_invalid"
+
+
+class Busy(Unavailable):
+    """The database could not do it in time: a lock is held, or it is away."""
+
+    code = "busy"
+
+    def __init__(self) -> None:
+        super().__init__("Too many are at this just now, or the database is away; nothing was done. Try again.")
+
+
+class CrossSite(Refused):
+    """A page of another site sent a request with this person's cookie."""
+
+    code = "cross_site"
+
+    def __init__(self) -> None:
+        super().__init__("The request came from another site; nothing was done.")
+
+
+class VersionConflict(Conflict):
+    """Somebody changed the thing in between."""
+
+    status = 412
+    code = "version_conflict"
+
+    def __init__(self) -> None:
+        super().__init__("It was changed in between: read it again and send its ETag in If-Match.")
+
+
+def session() -> Session:
+    """Return the session of this request."""
+    return g.session  # type: ignore[no-any-return]
+
+
+def actor() -> Actor:
+    """Return who is acting; raise `NotSignedIn` on a public route without a credential."""
+    if g.actor is None:
+        raise NotSignedIn
+    return g.actor  # type: ignore[no-any-return]
+
+
+def visitor() -> Actor | None:
+    """Return who is acting on a public route, None when nobody is signed in."""
+    return g.actor  # type: ignore[no-any-return]
+
+
+def at() -> datetime:
+    """Return the instant of this request: read once, aware, UTC."""
+    return g.at  # type: ignore[no-any-return]
+
+
+def require_match(version: int) -> None:
+    """Check `If-Match` against the version of the row to be edited; raise `VersionConflict`."""
+    if not request.if_match.contains(str(version)):
+        raise VersionConflict
+
+
+def etag(version: int) -> dict[str, str]:
+    """Headers that carry a row's version."""
+    return {"ETag": f'"{version}"'}
+
+
+def download(content: bytes, *, name: str, media_type: str, inline: bool = False) -> Response:
+    """Answer with a file; `name` may be Chinese."""
+    response = Response(content, mimetype=media_type)
+    response.headers.set("Content-Disposition", "inline" if inline else "attachment", filename=name)
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Cache-Control"] = "private, no-store"
+    return response
+
+
+def problem_response(failure: Failure) -> Response:
+    """Render a failure. A view that *returns* it keeps what it wrote (a wrong password counted); raising rolls back."""
+    document = documents.problem(failure) | {"instance": request.path}
+    response: Response = flask.make_response(document)
+    response.status_code = failure.status
+    response.mimetype = "application/problem+json"
+    if failure.status == 401:  # noqa: PLR2004 - RFC 9110 wants the challenge with this status
+        response.headers["WWW-Authenticate"] = "Bearer"
+    return response
+
+
+def _edge(view: Callable[..., Any], *, policy: Policy, idempotent: bool, max_bytes: int) -> Callable[..., Response]:
+    @functools.wraps(view)
+    def call(**arguments: Any) -> Response:
+        request.max_content_length = max_bytes
+        running = runtime.current()
+        g.at = running.clock.now()
+        with running.sessions() as opened:
+            g.session = opened
+            try:
+                if request.method in _SAFE:
+                    opened.connection(execution_options={"postgresql_readonly": True})
+                response = _admitted(view, arguments, policy=policy, idempotent=idempotent)
+                opened.commit()
+            except IntegrityError as error:
+                opened.rollback()
+                failure = db.explain(error)
+                if failure is None:
+                    raise
+                raise failure from error
+            if opened.info.pop("wake", False):
+                running.wake()
+        return response
+
+    call.policy = policy  # type: ignore[attr-defined]
+    return call
+
+
+def _admitted(view: Callable[..., Any], arguments: dict[str, Any], *, policy: Policy, idempotent: bool) -> Response:
+    g.actor = policy.admit(_authenticate(), reading=request.method in _SAFE)
+
+    def work() -> Response:
+        return flask.make_response(view(**arguments))
+
+    if idempotent:
+        return idempotency.answer_once(session(), request, actor=actor(), at=at(), work=work)
+    return work()
+
+
+def _authenticate() -> Actor | None:
+    header = request.headers.get("Authorization", "")
+    if header[:7].lower() == "bearer ":
+        token = header[7:].strip()
+    else:
+        token = request.cookies.get(COOKIE, "")
+        if token and request.method not in _SAFE and not _same_site():
+            raise CrossSite
+    if not token or len(token) > 512 or not token.isascii():  # noqa: PLR2004 - far longer than any token of ours
+        return None
+    for module in runtime.current().modules:
+        if module.authenticate is not None:
+            return module.authenticate(session(), token, at=at())
+    return None
+
+
+def _same_site() -> bool:
+    origin = request.headers.get("Origin")
+    if origin is not None:
+        return origin == f"{request.scheme}://{request.host}"
+    return request.headers.get("Sec-Fetch-Site", "same-origin") in {"same-origin", "none"}
+
+
+class _Parser(FlaskParser):  # type: ignore[misc]
+    """Reads bodies strictly: JSON only as JSON, no NaN, no key twice, no unknown query keys."""
+
+    DEFAULT_UNKNOWN_BY_LOCATION: ClassVar[dict[str, str | None]] = {
+        **FlaskParser.DEFAULT_UNKNOWN_BY_LOCATION,
+        "query": "raise",
+    }
+
+    def _raw_load_json(self, req: flask.Request) -> Any:
+        if not core.is_json(req.mimetype):
+            raise UnsupportedMediaType(req.mimetype)
+        try:
+            return documents.parse(req.get_data(cache=True))
+        except documents.BadDocument as failure:
+            raise MalformedJson(failure.detail, errors=failure.errors) from None
+
+
+def _errors(messages: Any, pointer: str = "") -> list[dict[str, Any]]:
+    if isinstance(messages, dict):
+        return [error for key, value in messages.items() for error in _errors(value, f"{pointer}/{_escape(key)}")]
+    texts = messages if isinstance(messages, list) else [messages]
+    return [{"pointer": pointer.removesuffix("/_schema"), "detail": str(text)} for text in texts]
+
+
+def _escape(key: object) -> str:
+    return str(key)[:80].replace("~", "~0").replace("/", "~1")
+
+
+class _Edged:
+    """Mixin: a route needs a policy and gets the edge around its view."""
+
+    def route(
+        self,
+        rule: str,
+        *,
+        policy: Policy,
+        idempotent: bool = False,
+        max_bytes: int = DEFAULT_MAX_BYTES,
+        **options: Any,
+    ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+        """Register a view behind the edge."""
+
+        def decorator(view: Callable[..., Any]) -> Callable[..., Any]:
+            edged = _edge(view, policy=policy, idempotent=idempotent, max_bytes=max_bytes)
+            edged = self._documented(edged, policy=policy, idempotent=idempotent)
+            super(_Edged, self).route(rule, **options)(edged)  # type: ignore[misc]
+            return view
+
+        return decorator
+
+    def _documented(self, view: Callable[..., Any], *, policy: Policy, idempotent: bool) -> Callable[..., Any]:
+        """Describe the view in the OpenAPI document; pages are not in it."""
+        del policy, idempotent
+        return view
+
+
+class Blueprint(_Edged, flask_smorest.Blueprint):  # type: ignore[misc]
+    """API routes of a package, under /api/v1."""
+
+    ARGUMENTS_PARSER = _Parser()
+
+    def __init__(self, name: str, *, description: str) -> None:
+        super().__init__(name, f"{name}.api", url_prefix="/api/v1", description=description)
+
+    def download(self, *media_types: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+        """Document that a route answers with a file."""
+        content = {media_type: {"schema": {"type": "string", "format": "binary"}} for media_type in media_types}
+        return self.doc(responses={"200": {"description": "The file", "content": content}})  # type: ignore[no-any-return]
+
+    def _documented(self, view: Callable[..., Any], *, policy: Policy, idempotent: bool) -> Callable[..., Any]:
+        extra: dict[str, Any] = {"security": [] if policy.open_to_all else [{"bearer": []}, {"cookie": []}]}
+        if policy.roles is not None:
+            extra["x-roles"] = sorted(policy.roles)
+        if idempotent:
+            extra["parameters"] = [
+                {
+                    "in": "header",
+                    "name": idempotency.HEADER,
+                    "required": True,
+                    "schema": {"type": "string", "pattern": "^[!-~]{1,128}$"},
+                    "description": "New for each new deed; the same for its repetition.",
+                }
+            ]
+        documented = self.doc(**extra)(view)
+        documented.policy = policy
+        return documented  # type: ignore[no-any-return]
+
+
+class Pages(_Edged, flask.Blueprint):  # type: ignore[misc]
+    """Pages for people."""
+
+
+def register_errors(app: Flask) -> None:
+    """Map failures, HTTP errors and bugs to answers."""
+
+    def render(failure: Failure) -> Any:
+        page = app.extensions.get("error_page")
+        if page is not None and not request.path.startswith("/api/"):
+            return page(failure)
+        return problem_response(failure)
+
+    def on_http(error: HTTPException) -> Any:
+        if error.code is None or error.code < 400:  # noqa: PLR2004 - redirects are not failures
+            return error
+        response = flask.make_response(render(_from_http(error)))
+        for name, value in error.get_headers():
+            if name in {"Allow", "Retry-After"}:
+                response.headers[name] = value
+        return response
+
+    def on_operational(error: OperationalError) -> Any:
+        state = getattr(error.orig, "sqlstate", None)
+        if state in _BUSY or state is None or state.startswith(("08", "57P", "53")):
+            return render(Busy())
+        return on_bug(error)
+
+    def on_bug(error: Exception) -> Any:
+        log.error("bug", path=request.path, exc_info=error)
+        bug = Failure("This is a fault of ours; it was logged.")
+        bug.status, bug.code = 500, "internal"  # type: ignore[misc]
+        return render(bug)
+
+    app.register_error_handler(Failure, render)
+    app.register_error_handler(HTTPException, on_http)
+    app.register_error_handler(OperationalError, on_operational)
+    app.register_error_handler(Exception, on_bug)
+
+
+def _from_http(error: HTTPException) -> Failure:
+    messages = (getattr(error, "data", None) or {}).get("messages")
+    if messages is not None:
+        located = messages if isinstance(messages, dict) else {"": messages}
+        errors = [item for part in located.values() for item in _errors(part)]
+        return RequestInvalid("Some values do not fit; see errors.", errors=errors)
+    failure = Failure(error.description or error.name)
+    failure.status = error.code or 500  # type: ignore[misc]
+    failure.code = error.name.lower().replace(" ", "_")  # type: ignore[misc]
+    return failure

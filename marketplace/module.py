@@ -1,0 +1,41 @@
+"""What a package hands to the doors: its routes, subscriptions, jobs, clockwork and commands, as one frozen value."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import click
+from sqlalchemy.orm import Session
+
+from marketplace.actor import Actor
+from marketplace.jobs import Work
+from marketplace.outbox import Subscription
+
+
+@dataclass(frozen=True, slots=True)
+class Periodic:
+    """Work of the clock: run about every `seconds`, in its own transaction; it may run late, twice or beside itself."""
+
+    name: str
+    run: Callable[[Session, datetime], Any]
+    seconds: int
+
+
+Authenticate = Callable[..., Actor | None]
+"""authenticate(session, token, *, at): who holds this token now, None when nobody does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    """One package, as the doors see it. `blueprints` are API routes, `pages` are for people."""
+
+    name: str
+    blueprints: tuple[Any, ...] = ()
+    pages: tuple[Any, ...] = ()
+    subscriptions: tuple[Subscription, ...] = ()
+    jobs: Mapping[str, Work] = field(default_factory=dict)
+    periodic: tuple[Periodic, ...] = ()
+    commands: click.Group | None = None
+    authenticate: Authenticate | None = None
+    error_page: Callable[[Any], Any] | None = None

@@ -1,0 +1,105 @@
+"""The Celery side of the edge: waking the outbox and the jobs, and the clockwork; each piece of work one transaction.
+
+The broker only carries wake-up calls. What is to be done stands in PostgreSQL, so a lost or doubled message changes
+nothing. No module imports the Celery application: tasks are `shared_task`s, `worker.py` makes the application.
+"""
+
+from typing import Any
+
+import celery
+import structlog
+from kombu.exceptions import OperationalError
+from sqlalchemy import text
+
+from marketplace import jobs, outbox, runtime
+from marketplace.module import Module
+from marketplace.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+BEAT_LOCK = 7_001_001
+"""Advisory lock that the one beat of an installation holds."""
+
+
+@celery.shared_task(name="marketplace.relay")
+def relay() -> None:
+    """Deliver what is due in the outbox."""
+    running = runtime.current()
+    outbox.deliver_due(running.sessions, running.subscriptions, clock=running.clock)
+
+
+@celery.shared_task(name="marketplace.run_jobs")
+def run_jobs() -> None:
+    """Run waiting jobs."""
+    running = runtime.current()
+    jobs.run_due(running.sessions, running.works, clock=running.clock)
+
+
+@celery.shared_task(name="marketplace.run_periodic")
+def run_periodic(name: str) -> None:
+    """Run one piece of clockwork in its own transaction."""
+    running = runtime.current()
+    with running.sessions.begin() as session:
+        running.periodic[name].run(session, running.clock.now())
+        wake = session.info.pop("wake", False)
+    if wake:
+        running.wake()
+
+
+def wake() -> None:
+    """Tell the workers that there is work. Without a broker the beat finds it within seconds."""
+    try:
+        for task in (relay, run_jobs):
+            task.apply_async(retry=False, expires=60)
+    except (OperationalError, OSError):
+        log.warning("no broker to wake the workers")
+
+
+def make_celery(settings: Settings, modules: tuple[Module, ...]) -> celery.Celery:
+    """Return the Celery application of an installation."""
+    app = celery.Celery("marketplace", broker=_broker(settings.redis_url), set_as_current=True)
+    app.conf.update(
+        task_ignore_result=True,
+        task_acks_late=True,
+        task_reject_on_worker_lost=True,
+        worker_prefetch_multiplier=1,
+        broker_connection_retry_on_startup=True,
+        broker_connection_timeout=2,
+        broker_transport_options={
+            "visibility_timeout": 3600,
+            "unacked_restore_interval": 5,
+            "unacked_restore_throttle": 1,
+            "socket_connect_timeout": 2,
+        },
+        worker_hijack_root_logger=False,
+        beat_schedule=_schedule(modules),
+    )
+    return app
+
+
+def _broker(redis_url: str) -> str:
+    return redis_url.replace("unix://", "redis+socket://", 1)
+
+
+def _schedule(modules: tuple[Module, ...]) -> dict[str, Any]:
+    schedule: dict[str, Any] = {
+        "relay": {"task": "marketplace.relay", "schedule": 1.0, "options": {"expires": 5}},
+        "run_jobs": {"task": "marketplace.run_jobs", "schedule": 2.0, "options": {"expires": 5}},
+    }
+    for module in modules:
+        for periodic in module.periodic:
+            schedule[periodic.name] = {
+                "task": "marketplace.run_periodic",
+                "schedule": float(periodic.seconds),
+                "args": (periodic.name,),
+                "options": {"expires": max(5, periodic.seconds)},
+            }
+    return schedule
+
+
+def hold_beat_lock() -> Any:
+    """Wait until no other beat runs; the lock lives as long as the connection returned."""
+    connection = runtime.current().engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+    connection.execute(text("SET lock_timeout = 0"))
+    connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": BEAT_LOCK})
+    return connection

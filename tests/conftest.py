@@ -1,0 +1,263 @@
+"""Shared fixtures: a real PostgreSQL for the session, a fresh migrated database for each test that asks for one.
+
+`--database-url` (or TEST_DATABASE_URL) uses a server that runs already; otherwise the embedded one is started. Tests
+that need `../shared/data` skip and say so when it is absent.
+"""
+
+import base64
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from alembic import command
+from alembic.config import Config
+from flask import Flask
+from sqlalchemy import create_engine
+from sqlalchemy.orm import Session, sessionmaker
+
+import wsgi
+from marketplace import app as application
+from marketplace import embedded, jobs, outbox, runtime
+from marketplace.settings import Settings
+
+ROOT = Path(__file__).resolve().parent.parent
+SHARED_DATA = Path(os.environ.get("SHARED_DATA", ROOT.parent / "shared" / "data"))
+TEMPLATE = "template_marketplace"
+NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+KEY = base64.b64encode(bytes(range(32))).decode()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if hasattr(config, "workerinput") or config.option.collectonly or config.option.help:
+        return
+    if "TEST_DATABASE_URL" not in os.environ:
+        folder = Path(tempfile.mkdtemp(prefix="npl-tests-"))
+        folder.chmod(0o755)
+        engine = embedded.start_postgresql(
+            folder,
+            options=(
+                "-c",
+                "fsync=off",
+                "-c",
+                "full_page_writes=off",
+                "-c",
+                "wal_level=minimal",
+                "-c",
+                "max_wal_senders=0",
+            ),
+        )
+        os.environ["TEST_DATABASE_URL"] = engine.url
+        config.add_cleanup(lambda: (engine.stop(), shutil.rmtree(folder, ignore_errors=True)))
+    _make_template(os.environ["TEST_DATABASE_URL"])
+
+
+def _make_template(server: str) -> None:
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE IF EXISTS {TEMPLATE}")
+        connection.execute(f"CREATE DATABASE {TEMPLATE}")
+    migrate(_named(server, TEMPLATE))
+
+
+def alembic_config() -> Config:
+    return Config(str(ROOT / "alembic.ini"))
+
+
+def migrate(url: str, revision: str = "head") -> None:
+    config = alembic_config()
+    engine = create_engine(url)
+    with engine.connect() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+        connection.commit()
+    engine.dispose()
+
+
+def _named(url: str, database: str) -> str:
+    head, _, query = url.partition("?")
+    return head.rsplit("/", 1)[0] + "/" + database + ("?" + query if query else "")
+
+
+@pytest.fixture
+def empty_database() -> Iterator[str]:
+    """URL of a database without any table."""
+    yield from _fresh("")
+
+
+@pytest.fixture
+def database() -> Iterator[str]:
+    """URL of a fresh database with every migration applied."""
+    yield from _fresh(f"TEMPLATE {TEMPLATE} STRATEGY FILE_COPY")
+
+
+def _fresh(options: str) -> Iterator[str]:
+    server, name = os.environ["TEST_DATABASE_URL"], f"t_{uuid.uuid4().hex}"
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} {options}")
+        yield _named(server, name)
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@dataclass
+class MovableClock:
+    """A clock that tests move by hand."""
+
+    at: datetime = NOW
+
+    def now(self) -> datetime:
+        return self.at
+
+    def advance(self, **units: float) -> datetime:
+        self.at += timedelta(**units)
+        return self.at
+
+
+@pytest.fixture
+def clock() -> MovableClock:
+    return MovableClock()
+
+
+def make_settings(database_url: str, folder: Path, **more: Any) -> Settings:
+    environment = {
+        "DATABASE_URL": database_url,
+        "REDIS_URL": "unix:///nonexistent",
+        "SECRET_KEY": KEY,
+        "IDENTITY_KEY": KEY,
+        "MATCHING_KEY": KEY,
+        "FILES_PATH": str(folder),
+        "DATABASE_POOL_SIZE": "4",
+    } | more
+    return Settings.from_environment(environment)
+
+
+@pytest.fixture
+def settings(database: str, tmp_path: Path) -> Settings:
+    return make_settings(database, tmp_path / "files", STRIPE_WEBHOOK_SECRET="whsec_test")
+
+
+@pytest.fixture
+def running(settings: Settings, clock: MovableClock) -> Iterator[runtime.Runtime]:
+    """The runtime of this test, installed; its clock is `clock`."""
+    built = runtime.build(settings, wsgi.MODULES, clock=clock)
+    runtime.install(built)
+    yield built
+    built.engine.dispose()
+
+
+@pytest.fixture
+def sessions(running: runtime.Runtime) -> sessionmaker[Session]:
+    return running.sessions
+
+
+@pytest.fixture
+def session(sessions: sessionmaker[Session]) -> Iterator[Session]:
+    """A session that the test commits itself if others are to see its rows."""
+    with sessions() as opened:
+        yield opened
+
+
+@pytest.fixture
+def app(running: runtime.Runtime) -> Flask:
+    return application.create_app(running)
+
+
+@pytest.fixture
+def work(running: runtime.Runtime) -> Callable[[], None]:
+    """Run jobs and outbox until nothing is due; a job that failed for a reason of ours fails the test."""
+
+    def run() -> None:
+        for _ in range(50):
+            done = jobs.run_due(running.sessions, running.works, clock=running.clock)
+            done += outbox.deliver_due(running.sessions, running.subscriptions, clock=running.clock)
+            if not done:
+                break
+        with running.sessions() as opened:
+            broken = (
+                opened.connection()
+                .exec_driver_sql(
+                    "SELECT handler || ': ' || last_error FROM outbox_deliveries "
+                    "WHERE attempts > 0 AND delivered_at IS NULL"
+                )
+                .scalars()
+                .all()
+            )
+        assert not broken, broken
+
+    return run
+
+
+@pytest.fixture
+def tick(running: runtime.Runtime, work: Callable[[], None]) -> Callable[[], None]:
+    """Run every piece of clockwork once, then jobs and outbox."""
+
+    def run() -> None:
+        for periodic in running.periodic.values():
+            with running.sessions.begin() as opened:
+                periodic.run(opened, running.clock.now())
+        work()
+
+    return run
+
+
+@dataclass
+class Client:
+    """A client of the API: JSON in and out, one credential."""
+
+    app: Flask
+    token: str | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+
+    def as_(self, who: Any) -> "Client":
+        """The same client with another credential: a token, or anything that has `.token`."""
+        return Client(self.app, who if isinstance(who, str) else who.token)
+
+    def request(
+        self, method: str, path: str, *, key: str | None = None, headers: dict[str, str] | None = None, **more: Any
+    ) -> Any:
+        sent = {**self.headers, **(headers or {})}
+        if self.token:
+            sent["Authorization"] = f"Bearer {self.token}"
+        if method == "POST":
+            sent.setdefault("Idempotency-Key", key or uuid.uuid4().hex)
+        url = path if path.startswith("/api/") or not path.startswith("/") else f"/api/v1{path}"
+        return self.app.test_client(use_cookies=False).open(url, method=method, headers=sent, **more)
+
+    def get(self, path: str, **more: Any) -> Any:
+        return self.request("GET", path, **more)
+
+    def post(self, path: str, **more: Any) -> Any:
+        return self.request("POST", path, **more)
+
+    def patch(self, path: str, **more: Any) -> Any:
+        return self.request("PATCH", path, **more)
+
+    def delete(self, path: str, **more: Any) -> Any:
+        return self.request("DELETE", path, **more)
+
+    def ok(self, method: str, path: str, status: int | None = None, **more: Any) -> Any:
+        """Request and return the JSON answer; anything but a 2xx fails the test with the problem shown."""
+        response = self.request(method, path, **more)
+        assert response.status_code == status if status else response.status_code < 300, (
+            response.status_code,
+            response.text,
+        )
+        return response.get_json()
+
+
+@pytest.fixture
+def api(app: Flask) -> Client:
+    return Client(app)
+
+
+@pytest.fixture
+def shared_data() -> Path:
+    if not SHARED_DATA.is_dir():
+        pytest.skip(f"real data absent: {SHARED_DATA} is not there")
+    return SHARED_DATA
