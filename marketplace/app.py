@@ -34,6 +34,8 @@ def create_app(running: Runtime) -> Flask:
             api.register_blueprint(blueprint)
         for pages in module.pages:
             app.register_blueprint(pages)
+        if module.commands is not None:
+            app.cli.add_command(module.commands)
         if module.error_page is not None:
             app.extensions["error_page"] = module.error_page
     http.register_errors(app)

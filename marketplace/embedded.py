@@ -78,7 +78,7 @@ def _start_server(
                 [binaries / "postgres", "-D", data, "-k", sockets, "-c", "listen_addresses=", "-c",
                  "max_connections=200", "-c", "shared_buffers=256MB", *options],
                 stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True,
-                preexec_fn=_die_with_parent(signal.SIGINT), **_owner(),
+                preexec_fn=die_with_parent(signal.SIGINT), **_owner(),
             )  # fmt: skip
         try:
             _await(process, lambda: _answers(binaries, sockets), name="PostgreSQL", log=log)
@@ -103,13 +103,13 @@ def start_valkey(folder: Path) -> Engine:
             [_valkey_binary(), "--port", "0", "--unixsocket", socket, "--unixsocketperm", "700", "--dir", home,
              "--appendonly", "yes", "--appendfsync", "everysec", "--save", "", "--maxmemory-policy", "noeviction"],
             stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True,
-            preexec_fn=_die_with_parent(signal.SIGTERM),
+            preexec_fn=die_with_parent(signal.SIGTERM),
         )  # fmt: skip
     _await(process, socket.exists, name="Valkey", log=log)
     return Engine("valkey", process, f"unix://{socket}")
 
 
-def _die_with_parent(number: int) -> Any:
+def die_with_parent(number: int) -> Any:
     """Return a function for the child: the kernel signals it when its parent dies, even by kill -9."""
     if not sys.platform.startswith("linux"):
         return None

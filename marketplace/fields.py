@@ -36,6 +36,7 @@ __all__ = [
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _RATE = re.compile(r"-?(0|[1-9][0-9]{0,17})(\.[0-9]{1,12})?", re.ASCII)
 MAX_COUNT: Final = 2**53 - 1
+UUID_LENGTH: Final = 36
 
 
 class Schema(ma.Schema):
@@ -199,7 +200,7 @@ class Id(ma.fields.UUID):
     """A UUID in its usual form."""
 
     def _validated(self, value: Any) -> uuid.UUID:
-        if not isinstance(value, uuid.UUID) and not (isinstance(value, str) and len(value) == 36):  # noqa: PLR2004
+        if not isinstance(value, uuid.UUID) and not (isinstance(value, str) and len(value) == UUID_LENGTH):
             raise self.make_error("invalid_uuid")
         return super()._validated(value)
 

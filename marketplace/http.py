@@ -100,6 +100,11 @@ def visitor() -> Actor | None:
     return g.actor  # type: ignore[no-any-return]
 
 
+def token() -> str:
+    """Return the credential that came with this request, empty when none did."""
+    return g.token  # type: ignore[no-any-return]
+
+
 def at() -> datetime:
     """Return the instant of this request: read once, aware, UTC."""
     return g.at  # type: ignore[no-any-return]
@@ -182,6 +187,7 @@ def _authenticate() -> Actor | None:
         token = request.cookies.get(COOKIE, "")
         if token and request.method not in _SAFE and not _same_site():
             raise CrossSite
+    g.token = token
     if not token or len(token) > 512 or not token.isascii():  # noqa: PLR2004 - far longer than any token of ours
         return None
     for module in runtime.current().modules:

@@ -132,7 +132,7 @@ def deliver_one(sessions: sessionmaker[Session], subscriptions: tuple[Subscripti
                 session.flush()
             delivery.delivered_at = at
         except Exception as error:
-            log.exception("delivery failed", handler=delivery.handler, event=str(event.id))
+            log.exception("delivery failed", handler=delivery.handler, event_id=str(event.id))
             delivery.attempts += 1
             delivery.last_error = repr(error)[:500]
             delivery.next_attempt_at = at + timedelta(seconds=min(2**delivery.attempts, 300))

@@ -4,18 +4,24 @@ The broker only carries wake-up calls. What is to be done stands in PostgreSQL, 
 nothing. No module imports the Celery application: tasks are `shared_task`s, `worker.py` makes the application.
 """
 
-from typing import Any
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, TypeVar
 
 import celery
+import click
 import structlog
 from kombu.exceptions import OperationalError
 from sqlalchemy import text
+from sqlalchemy.orm import Session
 
 from marketplace import jobs, outbox, runtime
+from marketplace.errors import Failure
 from marketplace.module import Module
 from marketplace.settings import Settings
 
 log = structlog.get_logger(__name__)
+T = TypeVar("T")
 
 BEAT_LOCK = 7_001_001
 """Advisory lock that the one beat of an installation holds."""
@@ -46,6 +52,20 @@ def run_periodic(name: str) -> None:
         running.wake()
 
 
+def run_command(work: Callable[[Session, datetime], T]) -> T:
+    """Run what a person asked for at the terminal in its own transaction; a failure ends with one line and code 1."""
+    running = runtime.current()
+    try:
+        with running.sessions.begin() as session:
+            result = work(session, running.clock.now())
+            awake = session.info.pop("wake", False)
+    except Failure as failure:
+        raise click.ClickException(failure.detail) from failure
+    if awake:
+        running.wake()
+    return result
+
+
 def wake() -> None:
     """Tell the workers that there is work. Without a broker the beat finds it within seconds."""
     try:
@@ -72,6 +92,7 @@ def make_celery(settings: Settings, modules: tuple[Module, ...]) -> celery.Celer
             "socket_connect_timeout": 2,
         },
         worker_hijack_root_logger=False,
+        task_routes={"marketplace.run_jobs": {"queue": "jobs"}},
         beat_schedule=_schedule(modules),
     )
     return app

@@ -27,6 +27,7 @@ import wsgi
 from marketplace import app as application
 from marketplace import embedded, jobs, outbox, runtime
 from marketplace.settings import Settings
+from tests.people import people as people  # noqa: PLC0414 - a fixture for everybody
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED_DATA = Path(os.environ.get("SHARED_DATA", ROOT.parent / "shared" / "data"))

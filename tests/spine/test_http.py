@@ -36,7 +36,15 @@ def _blueprint():
     @blueprint.arguments(ThingIn)
     @blueprint.response(201, ThingOut)
     def create(data):
-        row = StoredFile(id=new_id(), organisation_id=http.actor().organisation_id, name=data["name"], media_type="x", size=1, sha256="0", created_at=http.at())
+        row = StoredFile(
+            id=new_id(),
+            organisation_id=http.actor().organisation_id,
+            name=data["name"],
+            media_type="x",
+            size=1,
+            sha256="0",
+            created_at=http.at(),
+        )
         http.session().add(row)
         http.session().flush()
         if data["name"] == "fail":
@@ -50,7 +58,11 @@ def _blueprint():
     @blueprint.response(200, ThingOut(many=True))
     def listing(args):
         if args["limit"] == 13:
-            http.session().add(StoredFile(organisation_id=uuid.uuid4(), name="x", media_type="x", size=1, sha256="0", created_at=http.at()))
+            http.session().add(
+                StoredFile(
+                    organisation_id=uuid.uuid4(), name="x", media_type="x", size=1, sha256="0", created_at=http.at()
+                )
+            )
             http.session().flush()
         return http.session().scalars(select(StoredFile)).all()
 
@@ -58,12 +70,22 @@ def _blueprint():
 
 
 def _authenticate(session, token, *, at):
-    kinds = {"seller": (OrganisationKind.SELLER, Role.SELLER_MANAGER), "auditor": (OrganisationKind.AUDITOR, Role.AUDITOR), "buyer": (OrganisationKind.BUYER, Role.BUYER_BIDDER)}
+    kinds = {
+        "seller": (OrganisationKind.SELLER, Role.SELLER_MANAGER),
+        "auditor": (OrganisationKind.AUDITOR, Role.AUDITOR),
+        "buyer": (OrganisationKind.BUYER, Role.BUYER_BIDDER),
+    }
     name, _, scopes = token.partition(":")
     if name not in kinds:
         return None
     kind, role = kinds[name]
-    return Actor(organisation_id=uuid.UUID(int=len(name)), organisation_kind=kind, roles=frozenset({role}), name=name, scopes=frozenset(Scope(s) for s in scopes.split(",")) if scopes else frozenset(Scope))
+    return Actor(
+        organisation_id=uuid.UUID(int=len(name)),
+        organisation_kind=kind,
+        roles=frozenset({role}),
+        name=name,
+        scopes=frozenset(Scope(s) for s in scopes.split(",")) if scopes else frozenset(Scope),
+    )
 
 
 @pytest.fixture
@@ -90,7 +112,10 @@ def test_commits_once_and_repeats_the_answer(api, sessions):
     assert _count(sessions) == 1
     other = seller.post("/things", json=GOOD | {"name": "desk"}, key="k1")
     assert (other.status_code, other.get_json()["code"]) == (422, "idempotency_key_reused")
-    assert seller.post("/things", json=GOOD, headers={"Idempotency-Key": ""}).get_json()["code"] == "idempotency_key_missing"
+    assert (
+        seller.post("/things", json=GOOD, headers={"Idempotency-Key": ""}).get_json()["code"]
+        == "idempotency_key_missing"
+    )
 
 
 def test_a_failure_leaves_nothing_and_frees_the_key(api, sessions):
@@ -104,7 +129,12 @@ def test_a_failure_leaves_nothing_and_frees_the_key(api, sessions):
 
 def test_one_key_at_once_does_the_work_once(api, sessions):
     answers = []
-    threads = [threading.Thread(target=lambda: answers.append(api.as_("seller").post("/things", json=GOOD, key="same").status_code)) for _ in range(6)]
+    threads = [
+        threading.Thread(
+            target=lambda: answers.append(api.as_("seller").post("/things", json=GOOD, key="same").status_code)
+        )
+        for _ in range(6)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -120,8 +150,16 @@ def test_a_get_cannot_write(api, sessions):
 
 @pytest.mark.parametrize(
     ("token", "method", "status", "code"),
-    [(None, "POST", 401, "not_signed_in"), ("nobody", "GET", 401, "not_signed_in"), ("buyer", "POST", 403, "role_missing"), ("buyer", "GET", 403, "role_missing"),
-     ("auditor", "POST", 403, "role_missing"), ("auditor", "GET", 200, None), ("seller:read", "POST", 403, "scope_missing"), ("seller:bid", "GET", 403, "scope_missing")],
+    [
+        (None, "POST", 401, "not_signed_in"),
+        ("nobody", "GET", 401, "not_signed_in"),
+        ("buyer", "POST", 403, "role_missing"),
+        ("buyer", "GET", 403, "role_missing"),
+        ("auditor", "POST", 403, "role_missing"),
+        ("auditor", "GET", 200, None),
+        ("seller:read", "POST", 403, "scope_missing"),
+        ("seller:bid", "GET", 403, "scope_missing"),
+    ],
 )
 def test_policies(api, token, method, status, code):
     response = (api.as_(token) if token else api).request(method, "/things", json=GOOD if method == "POST" else None)
@@ -133,7 +171,8 @@ def test_policies(api, token, method, status, code):
 @pytest.mark.parametrize(
     ("body", "status", "pointer"),
     [
-        (b"{", 400, ""), (b'{"a": NaN}', 400, ""), (b'{"name": "a", "name": "b"}', 400, ""), (b"\xc4\xe3", 400, ""), (b"[" * 9999, 400, ""), (b"", 400, ""),
+        (b"{", 400, ""), (b'{"a": NaN}', 400, ""), (b'{"name": "a", "name": "b"}', 400, ""),
+        (b"\xc4\xe3", 400, ""), (b"[" * 9999, 400, ""), (b"", 400, ""),
         (b"[]", 422, ""), (b"{}", 422, "/name"), (b'{"name": "a", "price": 5}', 422, "/price"),
         (b'{"name": "a", "price": {"amount": "1", "currency": "CNY"}, "more": 1}', 422, "/more"),
         (b'{"name": "a\\u0000", "price": {"amount": "1", "currency": "CNY"}}', 422, "/name"),
@@ -157,7 +196,9 @@ def test_bad_bodies(api, sessions, body, status, pointer):
 def test_wrong_media_type_size_query_and_path(api):
     seller = api.as_("seller")
     assert seller.post("/things", data="x", headers={"Content-Type": "text/plain"}).status_code == 415
-    assert seller.post("/things", data=b"x" * 1_100_000, headers={"Content-Type": "application/json"}).status_code == 413
+    assert (
+        seller.post("/things", data=b"x" * 1_100_000, headers={"Content-Type": "application/json"}).status_code == 413
+    )
     assert seller.get("/things?unknown=1").status_code == 422
     assert seller.get("/things?limit=0").status_code == 422
     assert seller.get("/nothing").get_json()["code"] == "not_found"
@@ -175,7 +216,16 @@ def test_a_cookie_from_another_site_changes_nothing(app, sessions):
 
 
 def test_audit_rows_are_append_only(session):
-    session.add(AuditRecord(at=runtime.current().clock.now(), actor_organisation_id=uuid.uuid4(), actor_name="x", subject_kind="s", subject_id=uuid.uuid4(), verb="v"))
+    session.add(
+        AuditRecord(
+            at=runtime.current().clock.now(),
+            actor_organisation_id=uuid.uuid4(),
+            actor_name="x",
+            subject_kind="s",
+            subject_id=uuid.uuid4(),
+            verb="v",
+        )
+    )
     session.commit()
     for statement in ("UPDATE audit_records SET verb = 'w'", "DELETE FROM audit_records", "TRUNCATE audit_records"):
         with pytest.raises(Exception, match="append-only"):

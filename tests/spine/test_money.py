@@ -17,7 +17,9 @@ def test_text_round_trip(minor, currency):
     assert Money.parse(money.text, currency) == money
 
 
-@pytest.mark.parametrize("text", ["1.005", "1e3", "", " 1", "١", "+1", "1.", ".5", "NaN", "1,000", "--1", 1.5, None, True, "9" * 20])
+@pytest.mark.parametrize(
+    "text", ["1.005", "1e3", "", " 1", "١", "+1", "1.", ".5", "NaN", "1,000", "--1", 1.5, None, True, "9" * 20]
+)
 def test_refuses_what_is_no_amount(text):
     with pytest.raises(InvalidAmount):
         Money.parse(text, "CNY")

@@ -1,0 +1,1 @@
+"""Documents, and the program that generates some of them."""

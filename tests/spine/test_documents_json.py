@@ -1,0 +1,100 @@
+"""Strict documents: everything odd is refused with a place, nothing crashes."""
+
+import contextlib
+import io
+import json
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from marketplace import documents
+from marketplace.documents import BadDocument, Node
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{",
+        b"\xff",
+        b'{"a":1,"a":2}',
+        b"NaN",
+        b'{"a": Infinity}',
+        b"[" * 100_000,
+        b"[" * 33 + b"]" * 33,
+        b'"\\',
+        b"1 2",
+    ],
+)
+def test_unreadable_documents(content):
+    with pytest.raises(BadDocument) as caught:
+        documents.parse(content)
+    assert caught.value.errors[0]["pointer"] == ""
+
+
+def test_brackets_inside_strings_are_not_depth():
+    assert documents.parse(json.dumps(["[" * 100, '"[' * 50]).encode()) == ["[" * 100, '"[' * 50]
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers(-(10**20), 10**20) | st.text(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+        max_leaves=10,
+    )
+)
+def test_what_json_writes_is_read(value):
+    assert documents.parse(json.dumps(value).encode()) == value
+
+
+@given(st.binary(max_size=60))
+def test_no_bytes_crash_it(content):
+    with contextlib.suppress(BadDocument):
+        documents.parse(content)
+
+
+def _refused(read, value):
+    with pytest.raises(BadDocument) as caught:
+        read(Node(value, "/a"))
+    return caught.value.errors[0]["pointer"]
+
+
+@pytest.mark.parametrize("value", [1, 1.5, "1.005", "-1", "1e2", "", None, True, "9" * 19, ["1"], "１"])
+def test_amounts(value):
+    assert _refused(lambda node: node.amount("CNY"), value) == "/a"
+
+
+@pytest.mark.parametrize(
+    "value", ["2026-03-02T09:00:00Z", "2026-03-02T09:00:00.000+00:00", "2026-02-30T09:00:00.000Z", 5, None]
+)
+def test_instants(value):
+    assert _refused(lambda node: node.instant(), value) == "/a"
+
+
+@pytest.mark.parametrize("value", [True, 1.0, "1", 10**30, -1])
+def test_integers(value):
+    assert _refused(lambda node: node.integer(0, 100), value) == "/a"
+
+
+def test_objects_name_the_unknown_and_the_missing_key():
+    assert _refused(lambda node: node.object(["b"]), {"b": 1, "c/~": 2}) == "/a/c~1~0"
+    assert _refused(lambda node: node.object(["b"]), {}) == "/a/b"
+    assert _refused(lambda node: node.object(["b"])["b"].rate(), {"b": "01"}) == "/a/b"
+
+
+def test_command_line(monkeypatch, capsys, tmp_path):
+    commands = {"double": lambda node: {"twice": node.object(["n"])["n"].integer(0, 9) * 2}}
+    file = tmp_path / "in.json"
+    file.write_text('{"n": 4}')
+    assert documents.run("x", commands, ["double", str(file)]) == 0
+    assert json.loads(capsys.readouterr().out) == {"twice": 8}
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b'{"n": "x"}')))
+    assert documents.run("x", commands, ["double", "-"]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert json.loads(err)["errors"][0]["pointer"] == "/n"
+    assert documents.run("x", commands, ["double", str(tmp_path / "none")]) == 2
+    assert json.loads(capsys.readouterr().err)["status"] == 422
+    assert documents.run("x", commands, ["nothing"]) == 2
