@@ -19,10 +19,14 @@ _NAMES = [
     "marketplace.api", "marketplace.parties.tasks", "marketplace.cases.tasks", "marketplace.packages.tasks", "collection.tasks",
     "valuation.tasks", "due_diligence.tasks", "auctions.tasks", "settlement.tasks", "console.tasks",
 ]
-MODULES: "tuple[Module, ...]" = tuple(
-    importlib.import_module(name).module for name in _NAMES
-    if (Path(__file__).parent / (name.replace(".", "/") + ".py")).exists()
-)
+_found = []
+for _name in _NAMES:
+    if (Path(__file__).parent / (_name.replace(".", "/") + ".py")).exists():
+        try:
+            _found.append(importlib.import_module(_name).module)
+        except (ImportError, AttributeError) as error:  # while packages are being built
+            print("not yet:", _name, error)
+MODULES: "tuple[Module, ...]" = tuple(_found)
 
 
 def create() -> "Flask":

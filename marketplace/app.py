@@ -26,7 +26,7 @@ def create_app(running: Runtime) -> Flask:
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.json.ensure_ascii = False  # type: ignore[attr-defined]
     app.url_map.strict_slashes = False
-    plugin = MarshmallowPlugin(schema_name_resolver=openapi.schema_name)
+    plugin = MarshmallowPlugin(schema_name_resolver=openapi.names())
     api = Api(app, spec_kwargs={"marshmallow_plugin": plugin})
     fields.document(plugin)
     for module in running.modules:

@@ -27,6 +27,7 @@ __all__ = [
     "Instant",
     "PageArgs",
     "Rate",
+    "ReasonIn",
     "Schema",
     "Text",
     "Upload",
@@ -203,6 +204,12 @@ class Id(ma.fields.UUID):
         if not isinstance(value, uuid.UUID) and not (isinstance(value, str) and len(value) == UUID_LENGTH):
             raise self.make_error("invalid_uuid")
         return super()._validated(value)
+
+
+class ReasonIn(Schema):
+    """Why; kept in the audit record."""
+
+    reason = Text(maximum=500, required=True)
 
 
 class PageArgs(Schema):

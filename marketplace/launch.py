@@ -18,13 +18,14 @@ import time
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import FrameType
 from typing import IO, Any, Final
 
 from marketplace import embedded
 from marketplace.settings import ROOT
 
-VAR: Final = ROOT / "var"
+VAR: Final = Path(os.environ.get("VAR_PATH", ROOT / "var")).absolute()
 KEYS: Final = ("SECRET_KEY", "IDENTITY_KEY", "MATCHING_KEY")
 READY_SECONDS: Final = 60
 STOP_SECONDS: Final = 20
@@ -143,7 +144,7 @@ def _free_port(wanted: int) -> int:
 
 def _lock() -> IO[str] | None:
     """Take the lock of this folder; None when a launcher runs already."""
-    VAR.mkdir(exist_ok=True)
+    VAR.mkdir(parents=True, exist_ok=True)
     file = (VAR / "run.lock").open("a+")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -198,7 +199,7 @@ def run() -> int:
 def _start(launch: Launch) -> None:
     port = _free_port(int(os.environ.get("PORT", "8000")))
     url = os.environ.get("PUBLIC_URL", f"http://127.0.0.1:{port}")
-    launch.environment = _keys() | {"PUBLIC_URL": url}
+    launch.environment = _keys() | {"PUBLIC_URL": url, "FILES_PATH": os.environ.get("FILES_PATH", str(VAR / "files"))}
     _note(pid=os.getpid(), url=url)
     if "DATABASE_URL" not in os.environ:
         _say("starting PostgreSQL …")

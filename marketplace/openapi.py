@@ -1,5 +1,6 @@
 """The OpenAPI 3.1 document: generated from the routes, finished here with security and problem documents."""
 
+from collections.abc import Callable
 from typing import Any
 
 from apispec.ext.marshmallow import common
@@ -19,9 +20,19 @@ _PROBLEM: dict[str, Any] = {
 }
 
 
-def schema_name(schema: Any) -> str:
-    """Name a component after its class; variations of one class get the modifiers' hash appended by apispec."""
-    return str(common.resolve_schema_cls(schema).__name__)
+def names() -> Callable[[Any], str]:
+    """Return a namer of components: after the class, with the package in front when another class has that name."""
+    taken: dict[str, type] = {}
+
+    def name(schema: Any) -> str:
+        kind: Any = common.resolve_schema_cls(schema)
+        plain = str(kind.__name__)
+        if taken.setdefault(plain, kind) is kind:
+            return plain
+        package = kind.__module__.rsplit(".", 2)[-2]
+        return "".join(part.capitalize() for part in package.split("_")) + plain
+
+    return name
 
 
 def document(api: Any) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """Search: one door, two engines. PostgreSQL is the truth and always answers; Elasticsearch is a mirror, if configured.
 
-Both cut text alike: Chinese, Japanese and Korean runs into overlapping pairs of characters, other runs into words. The
-mirror is filled through the outbox, never in the transaction that wrote the document.
+Both cut text alike: Chinese, Japanese and Korean runs into overlapping pairs of characters, other runs into words
+(compared with Lucene's own analysis; a few rare signs such as 〆 differ). The mirror is filled through the outbox,
+never in the transaction that wrote the document.
 """
 
 import itertools
@@ -33,9 +34,12 @@ MAX_QUERY: Final = 200
 MAX_HITS: Final = 100
 _MAX_WORD: Final = 64
 
-_HAN = "\u3005\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+_HAN = "\u3005\u3007\u3021-\u3029\u3038-\u303a\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _CJK = _HAN + "\u3041-\u309f\u30a1-\u30ff\u31f0-\u31ff\uac00-\ud7a3"
-_RUN = re.compile(rf"[{_CJK}]+|[^{_CJK}\s]{{1,{_MAX_WORD}}}")
+_SOUTH_EAST = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"
+_RUN = re.compile(
+    rf"[{_CJK}]+|[{_SOUTH_EAST}]{{1,{_MAX_WORD}}}|[^{_CJK}{_SOUTH_EAST}\s]{{1,{_MAX_WORD}}}"
+)  # the three groups between which Unicode's word boundaries (UAX 29) also cut
 _CJK_RUN = re.compile(rf"[{_CJK}]+")
 
 
@@ -80,7 +84,7 @@ class Hit:
 def runs(text: str) -> list[str]:
     """Return the searchable runs of a text: folded (NFKC, case), cut at everything that is no letter or digit.
 
-    A run is wholly Chinese-Japanese-Korean or wholly not; the latter has at most 64 characters.
+    A run is wholly Chinese-Japanese-Korean, South-East Asian or neither; only the first may exceed 64 characters.
     """
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
     return _RUN.findall("".join(char if char.isalnum() else " " for char in folded))

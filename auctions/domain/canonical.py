@@ -1,0 +1,48 @@
+"""Canonical JSON (RFC 8785) and the hash chain over an auction's log: what makes a result verifiable offline."""
+
+import hashlib
+import json
+from typing import Any, Final
+
+MAX_INTEGER: Final = 2**53 - 1
+"""Largest integer that every JSON reader keeps exactly (RFC 7493)."""
+
+
+def canonical(value: Any) -> bytes:
+    """Return the RFC 8785 form of a JSON value in UTF-8.
+
+    Takes null, booleans, integers up to 2**53 - 1, text, lists and objects. There is no rule here for fractions because
+    no document of ours holds one: a float is a programming error (TypeError).
+    """
+    return json.dumps(_ordered(value), ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+
+
+def _ordered(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _ordered(value[name]) for name in sorted(value, key=lambda name: name.encode("utf-16-be"))}
+    if isinstance(value, list):
+        return [_ordered(item) for item in value]
+    if value is None or isinstance(value, (bool, str)) or (type(value) is int and abs(value) <= MAX_INTEGER):
+        return value
+    raise TypeError(f"{type(value).__name__} has no place in a canonical document")
+
+
+def fingerprint(value: Any) -> str:
+    """Return `sha256:` and the hex SHA-256 of a value's canonical form."""
+    return f"sha256:{hashlib.sha256(canonical(value)).hexdigest()}"
+
+
+class Chain:
+    """h0 = SHA-256(rules); for each event h = SHA-256(h before ‖ {"answer", "event"}), all in canonical form."""
+
+    def __init__(self, rules: Any) -> None:
+        self._digest = hashlib.sha256(canonical(rules)).digest()
+
+    def add(self, *, event: Any, answer: Any) -> None:
+        """Append one event with its answer."""
+        self._digest = hashlib.sha256(self._digest + canonical({"answer": answer, "event": event})).digest()
+
+    @property
+    def text(self) -> str:
+        """The hash up to here, as `sha256:` and hex."""
+        return f"sha256:{self._digest.hex()}"

@@ -1,0 +1,103 @@
+"""The states of a listing, a registration and an award, and the verbs between them.
+
+Whether an auction is open is not a state: it follows from its rules, its log and the time (`LiveState`, derived).
+"""
+
+import enum
+from datetime import datetime
+from typing import Final
+
+from marketplace.lifecycle import Lifecycle
+
+
+class ListingState(enum.StrEnum):
+    """Where the announcement of a package stands."""
+
+    DRAFT = "draft"
+    PUBLISHED = "published"
+    CLOSED = "closed"
+    WITHDRAWN = "withdrawn"
+
+
+LISTING: Final = Lifecycle(
+    "listing",
+    ListingState.DRAFT,
+    [
+        (ListingState.DRAFT, "publish", ListingState.PUBLISHED),
+        (ListingState.PUBLISHED, "close", ListingState.CLOSED),
+        (ListingState.DRAFT, "withdraw", ListingState.WITHDRAWN),
+        (ListingState.PUBLISHED, "withdraw", ListingState.WITHDRAWN),
+    ],
+)
+
+
+class RegistrationState(enum.StrEnum):
+    """Where a buyer's application to a listing stands. Whether its deposit is held is told by `covered_at`."""
+
+    APPLIED = "applied"
+    APPROVED = "approved"
+    REFUSED = "refused"
+    WITHDRAWN = "withdrawn"
+
+
+REGISTRATION: Final = Lifecycle(
+    "registration",
+    RegistrationState.APPLIED,
+    [
+        (RegistrationState.APPLIED, "approve", RegistrationState.APPROVED),
+        (RegistrationState.APPLIED, "refuse", RegistrationState.REFUSED),
+        (RegistrationState.APPROVED, "refuse", RegistrationState.REFUSED),
+        (RegistrationState.APPLIED, "withdraw", RegistrationState.WITHDRAWN),
+        (RegistrationState.APPROVED, "withdraw", RegistrationState.WITHDRAWN),
+    ],
+)
+
+
+class AwardState(enum.StrEnum):
+    """Where an award stands. Pending and contracted are in force; there is at most one in force per auction."""
+
+    WAITING = "waiting"
+    PENDING = "pending"
+    CONTRACTED = "contracted"
+    FAILED = "failed"
+    RELEASED = "released"
+
+
+AWARD: Final = Lifecycle(
+    "award",
+    AwardState.WAITING,
+    [
+        (AwardState.WAITING, "promote", AwardState.PENDING),
+        (AwardState.WAITING, "release", AwardState.RELEASED),
+        (AwardState.PENDING, "confirm_contract", AwardState.CONTRACTED),
+        (AwardState.PENDING, "fail", AwardState.FAILED),
+    ],
+)
+
+
+class AuctionOutcome(enum.StrEnum):
+    """What closing wrote down."""
+
+    SOLD = "sold"
+    UNSOLD = "unsold"
+    WITHDRAWN = "withdrawn"
+
+
+class LiveState(enum.StrEnum):
+    """How an auction looks at an instant; `ended` until its outcome is written down."""
+
+    SCHEDULED = "scheduled"
+    OPEN = "open"
+    ENDED = "ended"
+    SOLD = "sold"
+    UNSOLD = "unsold"
+    WITHDRAWN = "withdrawn"
+
+
+def live_state(*, opens_at: datetime, ends_at: datetime, outcome: AuctionOutcome | None, at: datetime) -> LiveState:
+    """Return the state at an instant: open means `opens_at <= at < ends_at`, whoever has noticed."""
+    if outcome is not None:
+        return LiveState(outcome.value)
+    if at < opens_at:
+        return LiveState.SCHEDULED
+    return LiveState.OPEN if at < ends_at else LiveState.ENDED

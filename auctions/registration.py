@@ -1,0 +1,279 @@
+"""Registrations: a buyer's application to one listing, its decision, and whether its deposit is held.
+
+Auctions never knows how money moves: settlement calls `cover_registration` when the ledger holds the full deposit.
+"""
+
+import secrets
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from auctions import events, listing
+from auctions.domain import references
+from auctions.domain.lifecycles import REGISTRATION, ListingState, RegistrationState
+from auctions.models import Auction, Listing, Registration
+from due_diligence import service as due_diligence
+from marketplace import audit, db, outbox
+from marketplace.actor import Actor, OrganisationKind
+from marketplace.db import Page
+from marketplace.errors import Conflict, NotFound, Refused
+from marketplace.parties import service as parties
+
+
+class RegistrationClosed(Conflict):
+    """The time for applications is over, or the listing is not published."""
+
+    code = "registration_closed"
+
+    def __init__(self) -> None:
+        super().__init__("Registration for this listing is closed.")
+
+
+class AlreadyRegistered(Conflict):
+    """The organisation has applied to this listing already."""
+
+    code = "already_registered"
+
+    def __init__(self) -> None:
+        super().__init__("Your organisation is registered for this listing already.")
+
+
+class SellerMayNotBid(Refused):
+    """The seller of a package may not bid for it."""
+
+    code = "seller_may_not_bid"
+
+    def __init__(self) -> None:
+        super().__init__("The seller of a package may not bid for it.")
+
+
+class LicenceNotInForce(Refused):
+    """The organisation is not active, or no approved licence holds today."""
+
+    code = "licence_not_in_force"
+
+    def __init__(self) -> None:
+        super().__init__("Bidding needs an active organisation with an approved licence that holds today.")
+
+
+class AgreementNotInForce(Refused):
+    """The confidentiality agreement of the package's data room was not accepted, or no longer holds."""
+
+    code = "agreement_not_in_force"
+
+    def __init__(self) -> None:
+        super().__init__("Accept the confidentiality agreement of the package's data room first.")
+
+
+class Leading(Conflict):
+    """Whoever leads a running auction stays in it, and so does its deposit."""
+
+    code = "leading"
+
+    def __init__(self) -> None:
+        super().__init__("This bidder leads the running auction and cannot leave it now.")
+
+
+db.violation("uq_registrations_organisation", AlreadyRegistered)
+
+
+@dataclass(frozen=True, slots=True)
+class RegistrationView:
+    """A registration as one reader sees it: for the seller only the code, its state and whether it is covered."""
+
+    row: Registration
+    full: bool
+    organisation_name: str | None
+
+
+def register(session: Session, *, listing_id: uuid.UUID, actor: Actor, at: datetime) -> Registration:
+    """Apply to bid for a published listing.
+
+    Raises `NotFound`, `SellerMayNotBid`, `RegistrationClosed`, `LicenceNotInForce`, `AgreementNotInForce`,
+    `AlreadyRegistered`.
+    """
+    row = listing.get_listing(session, listing_id, actor=actor)
+    # locked against another registration drawing the same code
+    session.refresh(row, with_for_update=True)
+    _check_eligible(session, row, actor=actor, at=at)
+    assert row.deposit_minor is not None
+    taken = {one.bidder_code for one in registrations_of(session, listing_id)}
+    registration = Registration(
+        listing_id=listing_id,
+        organisation_id=actor.organisation_id,
+        state=REGISTRATION.initial,
+        bidder_code=_draw_code(taken),
+        reference=_draw_reference(session),
+        deposit_minor=row.deposit_minor,
+        currency=row.currency,
+        applied_at=at,
+    )
+    session.add(registration)
+    session.flush()
+    audit.record(
+        session,
+        actor=actor,
+        at=at,
+        subject=registration,
+        verb="apply",
+        after={"state": registration.state.value, "bidder_code": registration.bidder_code},
+    )
+    return registration
+
+
+def _check_eligible(session: Session, row: Listing, *, actor: Actor, at: datetime) -> None:
+    if row.seller_organisation_id == actor.organisation_id or actor.organisation_kind is not OrganisationKind.BUYER:
+        raise SellerMayNotBid
+    if (
+        row.state is not ListingState.PUBLISHED
+        or row.registration_closes_at is None
+        or at >= row.registration_closes_at
+    ):
+        raise RegistrationClosed
+    if not parties.licence_in_force(session, actor.organisation_id, at=at):
+        raise LicenceNotInForce
+    if not due_diligence.agreement_in_force(
+        session, package_id=row.package_id, organisation_id=actor.organisation_id, at=at
+    ):
+        raise AgreementNotInForce
+
+
+def _draw_code(taken: set[str]) -> str:
+    free = [number for number in references.BIDDER_CODES if references.bidder_code(number) not in taken]
+    return references.bidder_code(secrets.choice(free))
+
+
+def _draw_reference(session: Session) -> str:
+    while True:
+        reference = references.make_reference(secrets.randbelow(references.NUMBERS))
+        if registration_by_reference(session, reference) is None:
+            return reference
+
+
+def decide_registration(
+    session: Session, *, registration_id: uuid.UUID, verb: str, reason: str, actor: Actor, at: datetime
+) -> Registration:
+    """Approve or refuse an application; raise `NotFound`, `IllegalMove`, or `Leading` for the leader of an auction.
+
+    Without a deposit to be paid an approved registration is covered at once.
+    """
+    registration = _lock(session, registration_id)
+    if registration is None or not actor.sees_everything:
+        raise NotFound("registration", registration_id)
+    if verb == "refuse":
+        _check_not_leading(session, registration)
+    audit.transition(session, registration, verb, lifecycle=REGISTRATION, actor=actor, at=at, reason=reason)
+    registration.decided_at = at
+    if registration.state is RegistrationState.APPROVED:
+        outbox.publish(session, events.RegistrationApproved(registration.id), at=at)
+        if registration.deposit_minor == 0:
+            registration.covered_at = at
+    session.flush()
+    return registration
+
+
+def withdraw_registration(
+    session: Session, *, registration_id: uuid.UUID, reason: str, actor: Actor, at: datetime
+) -> Registration:
+    """Leave a listing; raise `NotFound`, `IllegalMove`, or `Leading` for the leader of a running auction."""
+    registration = _lock(session, registration_id)
+    if registration is None or registration.organisation_id != actor.organisation_id:
+        raise NotFound("registration", registration_id)
+    _check_not_leading(session, registration)
+    audit.transition(session, registration, "withdraw", lifecycle=REGISTRATION, actor=actor, at=at, reason=reason)
+    session.flush()
+    return registration
+
+
+def _lock(session: Session, registration_id: uuid.UUID) -> Registration | None:
+    """Lock the auction, then the registration: the order in which a bid takes them."""
+    listing_id = session.scalar(select(Registration.listing_id).where(Registration.id == registration_id))
+    if listing_id is None:
+        return None
+    session.execute(select(Auction.id).where(Auction.listing_id == listing_id).with_for_update())
+    return session.get(Registration, registration_id, with_for_update=True, populate_existing=True)
+
+
+def _check_not_leading(session: Session, registration: Registration) -> None:
+    led = select(Auction.id).where(Auction.leader_registration_id == registration.id, Auction.closed_at.is_(None))
+    if session.scalar(led) is not None:
+        raise Leading
+
+
+def cover_registration(session: Session, *, registration_id: uuid.UUID, actor: Actor, at: datetime) -> Registration:
+    """The ledger holds the full deposit; a second time changes nothing. Raises `NotFound`. For settlement."""
+    registration = _lock(session, registration_id)
+    if registration is None:
+        raise NotFound("registration", registration_id)
+    if registration.covered_at is None:
+        registration.covered_at = at
+        audit.record(session, actor=actor, at=at, subject=registration, verb="cover", after={"covered": True})
+        session.flush()
+    return registration
+
+
+def uncover_registration(session: Session, *, registration_id: uuid.UUID, actor: Actor, at: datetime) -> Registration:
+    """The deposit is no longer held; a second time changes nothing. Raises `NotFound`, `Leading`. For settlement."""
+    registration = _lock(session, registration_id)
+    if registration is None:
+        raise NotFound("registration", registration_id)
+    _check_not_leading(session, registration)
+    if registration.covered_at is not None:
+        registration.covered_at = None
+        audit.record(session, actor=actor, at=at, subject=registration, verb="uncover", after={"covered": False})
+        session.flush()
+    return registration
+
+
+def require_registration(session: Session, registration_id: uuid.UUID) -> Registration:
+    """Return a registration; raise `NotFound`. No visibility check."""
+    registration = session.get(Registration, registration_id)
+    if registration is None:
+        raise NotFound("registration", registration_id)
+    return registration
+
+
+def registration_by_reference(session: Session, reference: str) -> Registration | None:
+    """Return the registration that a deposit reference names; case, blanks, hyphens forgiven. No visibility check."""
+    exact = references.read_reference(reference)
+    if exact is None:
+        return None
+    return session.scalars(select(Registration).where(Registration.reference == exact)).first()
+
+
+def registrations_of(session: Session, listing_id: uuid.UUID) -> list[Registration]:
+    """Return the registrations of a listing, oldest first. No visibility check."""
+    query = select(Registration).where(Registration.listing_id == listing_id).order_by(Registration.id)
+    return list(session.scalars(query))
+
+
+def get_registration(session: Session, registration_id: uuid.UUID, *, actor: Actor) -> RegistrationView:
+    """Return a registration to its organisation, operator and auditor; raise `NotFound` to everybody else."""
+    row = session.get(Registration, registration_id)
+    if row is None or not (actor.sees_everything or row.organisation_id == actor.organisation_id):
+        raise NotFound("registration", registration_id)
+    return _view(session, [row], full=True)[0]
+
+
+def list_registrations(
+    session: Session, *, listing_id: uuid.UUID | None, cursor: str | None, limit: int, actor: Actor
+) -> Page[RegistrationView]:
+    """Return registrations: of one listing, or of all. A buyer gets its own, a seller of its listing only the codes."""
+    query, full = select(Registration), True
+    if listing_id is not None:
+        row = listing.get_listing(session, listing_id, actor=actor)
+        query = query.where(Registration.listing_id == listing_id)
+        full = row.seller_organisation_id != actor.organisation_id
+    if full and not actor.sees_everything:
+        query = query.where(Registration.organisation_id == actor.organisation_id)
+    page: Page[Registration] = db.page(session, query, key_column=Registration.id, cursor=cursor, limit=limit)
+    return Page(_view(session, page.items, full=full), page.next)
+
+
+def _view(session: Session, rows: Sequence[Registration], *, full: bool) -> list[RegistrationView]:
+    names = parties.organisation_names(session, [row.organisation_id for row in rows]) if full else {}
+    return [RegistrationView(row, full, names.get(row.organisation_id)) for row in rows]

@@ -1,0 +1,22 @@
+"""The door of collection: what routes and later stages may ask. The work is in the files beside it, by subject."""
+
+from collection.classifying import LevelShown, case_levels, classify_cases, level_rules, save_level_rule
+from collection.contacts import contact_records, record_contact, record_outcome, refusal
+from collection.receipts import proceeds_total, receipts_of, record_proceeds, record_repayment, reverse_receipt
+
+__all__ = [
+    "LevelShown",
+    "case_levels",
+    "classify_cases",
+    "contact_records",
+    "level_rules",
+    "proceeds_total",
+    "receipts_of",
+    "record_contact",
+    "record_outcome",
+    "record_proceeds",
+    "record_repayment",
+    "refusal",
+    "reverse_receipt",
+    "save_level_rule",
+]

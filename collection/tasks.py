@@ -1,0 +1,6 @@
+"""What collection hands to the doors."""
+
+from collection.api import blueprint
+from marketplace.module import Module
+
+module = Module(name="collection", blueprints=(blueprint,))

@@ -1,0 +1,215 @@
+"""The words of the market on a page: what a state, role or kind is called; marked here, translated when drawn."""
+
+import enum
+from typing import Final
+
+from console import display, language, strata
+from console.language import mark
+from settlement import words as settlement_words
+
+WORDS: Final[dict[str, dict[str, str]]] = {
+    "role": {
+        "seller_manager": mark("Seller's manager"),
+        "seller_agent": mark("Seller's agent"),
+        "buyer_bidder": mark("Bidder"),
+        "buyer_analyst": mark("Analyst"),
+        "valuer_appraiser": mark("Appraiser"),
+        "operator_admin": mark("Administrator"),
+        "operator_finance": mark("Finance"),
+        "operator_compliance": mark("Compliance"),
+        "auditor": mark("Auditor"),
+    },
+    "kind": {
+        "operator": mark("Operator"),
+        "seller": mark("Seller"),
+        "buyer": mark("Buyer"),
+        "valuer": mark("Valuer"),
+        "auditor": mark("Auditor"),
+    },
+    "live": {
+        "scheduled": mark("Not yet open"),
+        "open": mark("Open for bids"),
+        "ended": mark("Bidding is over"),
+        "sold": mark("Sold"),
+        "unsold": mark("Not sold"),
+        "withdrawn": mark("Withdrawn"),
+    },
+    "listing": {
+        "draft": mark("Draft"),
+        "published": mark("Published"),
+        "closed": mark("Closed"),
+        "withdrawn": mark("Withdrawn"),
+    },
+    "registration": {
+        "applied": mark("Applied"),
+        "approved": mark("Approved"),
+        "refused": mark("Refused"),
+        "withdrawn": mark("Withdrawn"),
+    },
+    "award": {
+        "waiting": mark("Waiting in reserve"),
+        "pending": mark("Contract to be signed"),
+        "contracted": mark("Contract signed"),
+        "failed": mark("Failed"),
+        "released": mark("Released"),
+    },
+    "package": {
+        "draft": mark("Draft"),
+        "frozen": mark("Frozen"),
+        "listed": mark("Listed"),
+        "sold": mark("Sold"),
+        "cancelled": mark("Cancelled"),
+    },
+    "deal": {
+        "awaiting_payment": mark("Awaiting payment"),
+        "paid": mark("Paid, contract to be signed"),
+        "signed": mark("Signed, awaiting payment"),
+        "ready": mark("Paid and signed"),
+        "distributed": mark("Price distributed"),
+        "settled": mark("Settled"),
+    },
+    "room": {
+        "draft": mark("Being prepared"),
+        "open": mark("Open"),
+        "closed": mark("Closed"),
+    },
+    "payee": {
+        "operator": mark("Operator"),
+        "tax": mark("Tax office"),
+    },
+    "line_role": {
+        "deposit": mark("Winner's deposit"),
+        "balance": mark("Balance of the price"),
+        "payout": mark("Payout to the seller"),
+    },
+    "entry": {
+        "deal.opened": mark("Price owed"),
+        "deposit.applied": mark("Deposit counted toward the price"),
+        "deal.payment_received": mark("Balance received"),
+        "deal.distributed": mark("Price distributed"),
+    },
+    "grade": {
+        "normal": mark("Normal"),
+        "special_mention": mark("Special mention"),
+        "substandard": mark("Substandard"),
+        "doubtful": mark("Doubtful"),
+        "loss": mark("Loss"),
+        "not_graded": mark("Not graded"),
+    },
+    "written_off": {
+        "written_off": mark("Written off"),
+        "not_written_off": mark("Not written off"),
+    },
+    "security": {
+        "unsecured": mark("Unsecured"),
+        "guaranteed": mark("Guaranteed"),
+        "pledged": mark("Pledged"),
+        "mortgaged": mark("Mortgaged"),
+    },
+    "litigation": {
+        "not_sued": mark("Not sued"),
+        "in_litigation": mark("In litigation"),
+        "sued": mark("Sued"),
+        "in_arbitration": mark("In arbitration"),
+        "arbitrated": mark("Arbitrated"),
+        "judged_not_enforced": mark("Judged, not enforced"),
+        "in_enforcement": mark("In enforcement"),
+        "enforcement_withdrawn": mark("Enforcement withdrawn"),
+        "enforcement_suspended": mark("Enforcement suspended"),
+        "enforcement_ended": mark("Enforcement ended"),
+        "enforcement_ended_this_time": mark("Enforcement ended for this time"),
+        "settled": mark("Settled by mediation"),
+        "other": mark("Other"),
+    },
+    "dimension": {
+        "security": mark("By security"),
+        "days_past_due": mark("By days past due"),
+        "litigation": mark("By legal stage"),
+        "size": mark("By size of loan"),
+        "province": mark("By region"),
+    },
+    "province": {
+        "北京": mark("Beijing"),
+        "天津": mark("Tianjin"),
+        "河北": mark("Hebei"),
+        "山西": mark("Shanxi"),
+        "内蒙古": mark("Inner Mongolia"),
+        "辽宁": mark("Liaoning"),
+        "吉林": mark("Jilin"),
+        "黑龙江": mark("Heilongjiang"),
+        "上海": mark("Shanghai"),
+        "江苏": mark("Jiangsu"),
+        "浙江": mark("Zhejiang"),
+        "安徽": mark("Anhui"),
+        "福建": mark("Fujian"),
+        "江西": mark("Jiangxi"),
+        "山东": mark("Shandong"),
+        "河南": mark("Henan"),
+        "湖北": mark("Hubei"),
+        "湖南": mark("Hunan"),
+        "广东": mark("Guangdong"),
+        "广西": mark("Guangxi"),
+        "海南": mark("Hainan"),
+        "重庆": mark("Chongqing"),
+        "四川": mark("Sichuan"),
+        "贵州": mark("Guizhou"),
+        "云南": mark("Yunnan"),
+        "西藏": mark("Tibet"),
+        "陕西": mark("Shaanxi"),
+        "甘肃": mark("Gansu"),
+        "青海": mark("Qinghai"),
+        "宁夏": mark("Ningxia"),
+        "新疆": mark("Xinjiang"),
+        "台湾": mark("Taiwan"),
+        "香港": mark("Hong Kong"),
+        "澳门": mark("Macau"),
+        "unknown": mark("Unknown"),
+    },
+}
+"""By subject and value."""
+
+
+def word(subject: str, value: enum.StrEnum | str) -> str:
+    """Return what a value is called, in the reader's language; a value without a word is shown as it is."""
+    text = WORDS[subject].get(str(value))
+    return language.gettext(text) if text else str(value)
+
+
+def settled(name: str) -> str:
+    """Return the word by which the papers of settlement call a figure, in the reader's language."""
+    return settlement_words.word(name, settlement_words.Language(language.chosen()))
+
+
+_TONES: Final[dict[str, dict[str, str]]] = {
+    "live": {"open": "good", "ended": "warn", "sold": "good", "unsold": "bad", "withdrawn": "bad"},
+    "listing": {"published": "good", "withdrawn": "bad"},
+    "registration": {"applied": "warn", "approved": "good", "refused": "bad"},
+    "award": {"pending": "warn", "contracted": "good", "failed": "bad"},
+    "package": {"listed": "good", "cancelled": "bad"},
+    "deal": {"awaiting_payment": "warn", "paid": "warn", "signed": "warn", "ready": "good", "settled": "good"},
+    "room": {"open": "good"},
+}
+"""Which states are good, need attention or are bad; the others have no tone. The word always says it too."""
+
+
+def tone(subject: str, value: enum.StrEnum | str) -> str:
+    """Return the tone of a state: `good`, `warn`, `bad` or none."""
+    return _TONES.get(subject, {}).get(str(value), "")
+
+
+def stratum(dimension: str, value: str) -> str:
+    """Return what a cell of a dimension is called: a word, or a band with thousands and its unit."""
+    if value == strata.FOLDED:
+        return language.gettext("Others, fewer than five loans each or folded with them")
+    if dimension == "days_past_due":
+        return language.gettext("%s days") % _band(value)
+    return _band(value) if dimension == "size" else word(dimension, value)
+
+
+def _band(value: str) -> str:
+    lower, dash, upper = value.partition("-")
+    if not dash:
+        return display.count(int(lower))
+    if not upper:
+        return language.gettext("%s or more") % display.count(int(lower))
+    return f"{display.count(int(lower))}–{display.count(int(upper))}"

@@ -1,0 +1,40 @@
+"""The door of the cases: what routes and other packages may ask. The work is in the files beside it, by subject."""
+
+from marketplace.cases.claims import (
+    CaseFile,
+    Identity,
+    case_file,
+    export_cases,
+    figures,
+    list_cases,
+    lock_open_cases,
+    move_cases,
+    require_case,
+    reveal_identities,
+    withdraw_case,
+)
+from marketplace.cases.delivery import Delivery, deliver_tape, get_tape, list_tapes, tape_errors
+from marketplace.cases.importing import import_tape
+from marketplace.cases.mappings import list_mappings, save_mapping
+
+__all__ = [
+    "CaseFile",
+    "Delivery",
+    "Identity",
+    "case_file",
+    "deliver_tape",
+    "export_cases",
+    "figures",
+    "get_tape",
+    "import_tape",
+    "list_cases",
+    "list_mappings",
+    "list_tapes",
+    "lock_open_cases",
+    "move_cases",
+    "require_case",
+    "reveal_identities",
+    "save_mapping",
+    "tape_errors",
+    "withdraw_case",
+]

@@ -1,0 +1,43 @@
+"""The door of the packages: what routes and later stages may ask. The work is in the files beside it, by subject."""
+
+from marketplace.packages.bundling import (
+    create_package,
+    get_package,
+    header,
+    list_package,
+    list_packages,
+    require_package,
+    strata,
+    tape_versions,
+    unlist_package,
+)
+from marketplace.packages.disposal import cancel_package, full_tape, masked_tape, sell_package
+from marketplace.packages.domain.header import PackageHeader, package_header
+from marketplace.packages.domain.package import FrozenCase, PackageState
+from marketplace.packages.freezing import freeze_package, frozen_cases
+from marketplace.packages.models import Package, Stratum, TapeVersion
+
+__all__ = [
+    "FrozenCase",
+    "Package",
+    "PackageHeader",
+    "PackageState",
+    "Stratum",
+    "TapeVersion",
+    "cancel_package",
+    "create_package",
+    "freeze_package",
+    "frozen_cases",
+    "full_tape",
+    "get_package",
+    "header",
+    "list_package",
+    "list_packages",
+    "masked_tape",
+    "package_header",
+    "require_package",
+    "sell_package",
+    "strata",
+    "tape_versions",
+    "unlist_package",
+]

@@ -1,0 +1,47 @@
+"""The door of the parties: what routes and other packages may ask. The work is in the files beside it, by subject."""
+
+from marketplace.parties.api_keys import IssuedKey, issue_key, list_keys, revoke_key
+from marketplace.parties.domain.credentials import SignInLimits, TooManySignIns
+from marketplace.parties.licences import decide_licence, licence_in_force, list_licences, submit_licence
+from marketplace.parties.organisations import (
+    create_organisation,
+    decide_organisation,
+    list_organisations,
+    operator_exists,
+    organisation_names,
+    require_organisation,
+    visible_organisation,
+)
+from marketplace.parties.sign_in import SignedIn, authenticate, change_password, forget, sign_in, sign_out
+from marketplace.parties.users import create_first_operator, create_user, disable_user, enable_user, list_users
+
+__all__ = [
+    "IssuedKey",
+    "SignInLimits",
+    "SignedIn",
+    "TooManySignIns",
+    "authenticate",
+    "change_password",
+    "create_first_operator",
+    "create_organisation",
+    "create_user",
+    "decide_licence",
+    "decide_organisation",
+    "disable_user",
+    "enable_user",
+    "forget",
+    "issue_key",
+    "licence_in_force",
+    "list_keys",
+    "list_licences",
+    "list_organisations",
+    "list_users",
+    "operator_exists",
+    "organisation_names",
+    "require_organisation",
+    "revoke_key",
+    "sign_in",
+    "sign_out",
+    "submit_licence",
+    "visible_organisation",
+]

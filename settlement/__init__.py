@@ -1,0 +1,1 @@
+"""How do money and title change hands? Ledger, deposits, payments, deals, allocation to every case, reconciliation."""

@@ -1,0 +1,178 @@
+"""The rules of the books: double entry in minor units, one currency an account, entries that add up to zero. Pure.
+
+A line's amount is signed: debit +, credit −. Accounts are named by keys (`bank`, `deposits:<registration>`); the chart
+says what each name means and which accounts never owe less than nothing. Rows and locks are in `settlement.ledger`.
+"""
+
+import enum
+import re
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from marketplace.errors import Conflict, Invalid, NotFound
+from marketplace.money import MAX_MINOR
+
+BOOKS_ZONE: Final = "Asia/Shanghai"
+"""The zone whose calendar gives an entry its posting date."""
+
+MAX_LINES: Final = 20_000
+"""Lines of one entry: case amounts are a sub-ledger, never a million lines in one entry."""
+
+
+class AccountKind(enum.StrEnum):
+    """What an account holds."""
+
+    ASSET = "asset"
+    LIABILITY = "liability"
+    INCOME = "income"
+    EXPENSE = "expense"
+
+
+@dataclass(frozen=True, slots=True)
+class AccountType:
+    """A name of the chart. `limited`: its credit balance never falls below zero; PostgreSQL refuses it under a lock."""
+
+    kind: AccountKind
+    limited: bool
+    meaning: str
+
+
+CHART: Final = {
+    "bank": AccountType(
+        AccountKind.ASSET, limited=False, meaning="money on our bank accounts, as the bank's lines say"
+    ),
+    "stripe": AccountType(AccountKind.ASSET, limited=False, meaning="money that Stripe holds for us"),
+    "receivable": AccountType(AccountKind.ASSET, limited=False, meaning="what the buyer of a deal still owes"),
+    "unexplained": AccountType(AccountKind.ASSET, limited=False, meaning="money that left without an order we know"),
+    "deposits": AccountType(AccountKind.LIABILITY, limited=True, meaning="deposit held for a registration"),
+    "unapplied": AccountType(AccountKind.LIABILITY, limited=True, meaning="received, not yet known what for"),
+    "in_payment": AccountType(AccountKind.LIABILITY, limited=True, meaning="set aside for a payment order"),
+    "payable": AccountType(AccountKind.LIABILITY, limited=True, meaning="what an organisation will be paid"),
+    "proceeds": AccountType(AccountKind.LIABILITY, limited=False, meaning="price of a deal, to be distributed"),
+    "vat": AccountType(AccountKind.LIABILITY, limited=False, meaning="value added tax to be handed over"),
+    "commission": AccountType(AccountKind.INCOME, limited=False, meaning="what the operator earns"),
+}
+"""Chart of accounts by the name before the colon of a key."""
+
+_KEY = re.compile(r"[a-z_]+(:[0-9a-f-]{36})?", re.ASCII)
+
+
+class UnknownAccount(Invalid):
+    """The key names no account of the chart."""
+
+    code = "unknown_account"
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"{key[:60]!r} is no account of the chart.", allowed=sorted(CHART))
+
+
+class EntryUnbalanced(Invalid):
+    """Debits and credits differ, or a line says nothing."""
+
+    code = "entry_unbalanced"
+
+    def __init__(self, difference: int) -> None:
+        super().__init__(
+            f"An entry has two lines or more, none of them zero, that add up to zero; these differ by {difference}.",
+            difference=difference,
+        )
+
+
+class AccountOverdrawn(Conflict):
+    """More would leave a deposit, refund or payable than it holds."""
+
+    code = "account_overdrawn"
+
+    def __init__(self) -> None:
+        super().__init__("The account does not hold that much any more; nothing was posted.")
+
+
+class AlreadyReversed(Conflict):
+    """An entry is reversed at most once, and a reversal never."""
+
+    code = "already_reversed"
+
+    def __init__(self, entry_id: uuid.UUID) -> None:
+        super().__init__(f"Entry {entry_id} is a reversal, or has one.")
+
+
+class EntryNotFound(NotFound):
+    """There is no such entry."""
+
+    def __init__(self, entry_id: uuid.UUID) -> None:
+        super().__init__("entry", entry_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of an entry: an account by its key, and minor units, debit + and credit −."""
+
+    account: str
+    amount_minor: int
+
+
+def account_type(key: str) -> AccountType:
+    """Return what a key means; raise `UnknownAccount`."""
+    found = CHART.get(key.partition(":")[0]) if _KEY.fullmatch(key) else None
+    if found is None:
+        raise UnknownAccount(key)
+    return found
+
+
+def check_lines(lines: Sequence[Line]) -> None:
+    """Refuse what is no entry: fewer than two lines, a zero line, an unknown account, a sum other than zero."""
+    for line in lines:
+        account_type(line.account)
+        if type(line.amount_minor) is not int or abs(line.amount_minor) > MAX_MINOR:
+            raise TypeError("amounts are int minor units within BIGINT")
+    difference = sum(line.amount_minor for line in lines)
+    if not 2 <= len(lines) <= MAX_LINES or difference or any(line.amount_minor == 0 for line in lines):  # noqa: PLR2004 - double entry
+        raise EntryUnbalanced(difference)
+
+
+def transfer(*, debit: str, credit: str, amount_minor: int) -> tuple[Line, Line]:
+    """Two lines that move `amount_minor` (above zero) from the account credited to the account debited."""
+    return Line(debit, amount_minor), Line(credit, -amount_minor)
+
+
+def deposits(registration_id: uuid.UUID) -> str:
+    """Key of the deposit held for a registration."""
+    return f"deposits:{registration_id}"
+
+
+def unapplied(source_id: uuid.UUID) -> str:
+    """Key of what came with a statement line (or a card payment) and belongs to nothing yet."""
+    return f"unapplied:{source_id}"
+
+
+def unexplained(line_id: uuid.UUID) -> str:
+    """Key of what a statement line took out without an order that we know."""
+    return f"unexplained:{line_id}"
+
+
+def in_payment(order_id: uuid.UUID) -> str:
+    """Key of what is set aside for a payment order."""
+    return f"in_payment:{order_id}"
+
+
+def payable(organisation_id: uuid.UUID) -> str:
+    """Key of what an organisation will be paid."""
+    return f"payable:{organisation_id}"
+
+
+def receivable(deal_id: uuid.UUID) -> str:
+    """Key of what the buyer of a deal owes."""
+    return f"receivable:{deal_id}"
+
+
+def proceeds(deal_id: uuid.UUID) -> str:
+    """Key of the price of a deal that is to be distributed."""
+    return f"proceeds:{deal_id}"
+
+
+BANK: Final = "bank"
+STRIPE: Final = "stripe"
+COMMISSION: Final = "commission"
+VAT: Final = "vat"

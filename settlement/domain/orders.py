@@ -1,0 +1,129 @@
+"""Payment orders: what we ask the bank to pay, approved by two persons, confirmed by the bank's own line. Pure."""
+
+import enum
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from marketplace.errors import Conflict, Refused
+from marketplace.lifecycle import Lifecycle
+
+
+class PaymentOrderState(enum.StrEnum):
+    """Where a payment order stands."""
+
+    PROPOSED = "proposed"
+    APPROVED = "approved"
+    SENT = "sent"
+    SETTLED = "settled"
+    CANCELLED = "cancelled"
+
+
+PAYMENT_ORDER: Final = Lifecycle(
+    "payment order",
+    PaymentOrderState.PROPOSED,
+    (
+        (PaymentOrderState.PROPOSED, "approve", PaymentOrderState.APPROVED),
+        (PaymentOrderState.APPROVED, "send", PaymentOrderState.SENT),
+        (PaymentOrderState.SENT, "settle", PaymentOrderState.SETTLED),
+        (PaymentOrderState.PROPOSED, "cancel", PaymentOrderState.CANCELLED),
+        (PaymentOrderState.APPROVED, "cancel", PaymentOrderState.CANCELLED),
+    ),
+)
+
+
+class PaymentPurpose(enum.StrEnum):
+    """What a payment order is for."""
+
+    DEPOSIT_REFUND = "deposit_refund"
+    UNAPPLIED_REFUND = "unapplied_refund"
+    PAYOUT = "payout"
+    COMMISSION = "commission"
+    TAX = "tax"
+    OTHER = "other"
+
+
+class Rail(enum.StrEnum):
+    """By which way the money goes: back the way it came."""
+
+    WIRE = "wire"
+    STRIPE = "stripe"
+
+
+class SamePerson(Refused):
+    """Whoever proposed a payment does not approve it."""
+
+    code = "same_person"
+
+    def __init__(self) -> None:
+        super().__init__("A payment order is approved by another person than the one who proposed it.")
+
+
+class PersonNeeded(Refused):
+    """Approval is a person's, never a key's."""
+
+    code = "person_needed"
+
+    def __init__(self) -> None:
+        super().__init__("A payment order is approved by a person who signed in, not by an API key.")
+
+
+class PayeeAccountMissing(Conflict):
+    """The bank cannot be told where to pay."""
+
+    code = "payee_account_missing"
+
+    def __init__(self, references: Sequence[str]) -> None:
+        super().__init__(
+            "There is no bank account of the payee for: " + ", ".join(references) + ". Add it, then try again.",
+            references=list(references),
+        )
+
+
+def check_approval(*, proposed_by_id: uuid.UUID | None, approver_id: uuid.UUID | None) -> None:
+    """Four eyes: the approver is a person and not the proposer; None proposed means the clockwork did."""
+    if approver_id is None:
+        raise PersonNeeded
+    if approver_id == proposed_by_id:
+        raise SamePerson
+
+
+@dataclass(frozen=True, slots=True)
+class Payer:
+    """The account that a payment came from: refunds go back there and nowhere else."""
+
+    name: str
+    account: str
+    rail: Rail = Rail.WIRE
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Minor units that go back to one payer."""
+
+    payer: Payer
+    amount_minor: int
+
+
+def refund_shares(paid: Sequence[Share], returned: Sequence[Share], *, held_minor: int) -> list[Share]:
+    """Split what is held among those who paid it: each gets back what it paid and has not got back yet.
+
+    `paid` in the order of receipt; what was applied meanwhile (paid − returned − held) is taken from the earliest
+    receipts first. The shares add up to `held_minor`, each above zero, one for each payer, in order of first payment.
+    """
+    rest: dict[Payer, int] = {}
+    for share in paid:
+        rest[share.payer] = rest.get(share.payer, 0) + share.amount_minor
+    for share in returned:
+        rest[share.payer] = rest.get(share.payer, 0) - share.amount_minor
+    used = sum(rest.values()) - held_minor
+    if used < 0 or held_minor < 0:
+        raise ValueError("more is held than was paid")
+    shares = []
+    for payer, amount in rest.items():
+        taken = min(used, max(amount, 0))
+        used -= taken
+        if amount - taken > 0:
+            shares.append(Share(payer, amount - taken))
+    return shares

@@ -1,0 +1,179 @@
+"""Bank statements as values: what was read, whether it proves itself, which lines are the same line seen again. Pure.
+
+Readers are in `camt` (ISO 20022 XML) and `bank_csv`. A statement that does not prove itself is refused whole, with the
+first place that is wrong; pending entries never count.
+"""
+
+import enum
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal, InvalidOperation
+from typing import Final
+
+from marketplace.errors import Invalid
+from marketplace.money import EXACT, Money, exponent
+
+MAX_BYTES: Final = 32 * 1024 * 1024
+MAX_LINES: Final = 200_000
+MAX_TEXT: Final = 2_000
+
+_NO_REFERENCE: Final = {"", "NONREF", "NOTPROVIDED", "NOT PROVIDED", "N/A", "-", "0"}
+
+
+class StatementFormat(enum.StrEnum):
+    """The formats that are read."""
+
+    CAMT = "camt"
+    CSV = "csv"
+
+
+class StatementUnreadable(Invalid):
+    """The file is no bank statement that we read; the sentence names the place."""
+
+    code = "statement_unreadable"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"The statement cannot be read: {reason}", errors=[{"detail": reason}])
+
+
+class StatementUnproven(Invalid):
+    """The statement contradicts itself: nothing of it is stored."""
+
+    code = "statement_unproven"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"The statement does not add up: {reason} Nothing was stored.", errors=[{"detail": reason}])
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedLine:
+    """One booked movement. `amount`: credit (money in) +, debit −. Texts are empty when the bank gave none."""
+
+    amount: Money
+    booked_on: date
+    value_on: date
+    remittance: str = ""
+    end_to_end_id: str = ""
+    counterparty_name: str = ""
+    counterparty_account: str = ""
+    bank_reference: str = ""
+    balance: Money | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedStatement:
+    """A statement of one account in one currency. `kind` is the bank's word: statement, report, notification."""
+
+    format: StatementFormat
+    kind: str
+    account: str
+    currency: str
+    reference: str
+    from_on: date | None
+    to_on: date | None
+    opening: Money | None
+    closing: Money | None
+    lines: tuple[ParsedLine, ...]
+    pending: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LineIdentity:
+    """Which line it is, whatever file it comes in: a hash of its content and how often that content came before."""
+
+    fingerprint: str
+    occurrence: int
+
+
+def prove(statement: ParsedStatement) -> bool:
+    """Check opening + lines = closing and every running balance; return False when the bank gave nothing to check.
+
+    Raises `StatementUnproven` naming the first place that is wrong: a line in another currency than the account, a
+    balance in another currency, a running balance or a closing balance that differs.
+    """
+    currency = statement.currency
+    for number, line in enumerate(statement.lines, start=1):
+        if line.amount.currency != currency:
+            raise StatementUnproven(f"line {number} is in {line.amount.currency}, the account in {currency}.")
+    for name, balance in (("opening", statement.opening), ("closing", statement.closing)):
+        if balance is not None and balance.currency != currency:
+            raise StatementUnproven(f"the {name} balance is in {balance.currency}, the account in {currency}.")
+    running = _prove_running(statement)
+    if statement.opening is None or statement.closing is None:
+        return running
+    reached = statement.opening.minor + sum(line.amount.minor for line in statement.lines)
+    if reached != statement.closing.minor:
+        come_to = Money(reached, currency).text
+        raise StatementUnproven(
+            f"opening {statement.opening.text} and {len(statement.lines)} lines come to {come_to}, "
+            f"the closing balance is {statement.closing.text}."
+        )
+    return True
+
+
+def _prove_running(statement: ParsedStatement) -> bool:
+    """Follow the running balances where there are any; they need the balance before the first line."""
+    balance = statement.opening
+    checked = False
+    for number, line in enumerate(statement.lines, start=1):
+        reached = None if balance is None else balance + line.amount
+        if line.balance is not None and reached is not None:
+            checked = True
+            if line.balance != reached:
+                raise StatementUnproven(f"after line {number} the balance is {reached}, the bank says {line.balance}.")
+        balance = line.balance if line.balance is not None else reached
+    return checked
+
+
+def identify(account: str, lines: Sequence[ParsedLine]) -> list[LineIdentity]:
+    """Return the identity of each line: the bank's own reference with the amount and day, else the whole content.
+
+    Equal lines of one file are told apart by their occurrence, so two real equal wires stay two, and the same file or
+    an overlapping one gives the same identities again.
+    """
+    seen: Counter[str] = Counter()
+    identities = []
+    for line in lines:
+        fingerprint = _fingerprint(account, line)
+        seen[fingerprint] += 1
+        identities.append(LineIdentity(fingerprint, seen[fingerprint]))
+    return identities
+
+
+def _fingerprint(account: str, line: ParsedLine) -> str:
+    if line.bank_reference.upper() not in _NO_REFERENCE:
+        content = ["reference", line.bank_reference, line.end_to_end_id]
+    else:
+        content = [
+            "content",
+            line.value_on.isoformat(),
+            line.remittance,
+            line.end_to_end_id,
+            line.counterparty_name,
+            line.counterparty_account,
+        ]
+    parts = [account, str(line.amount), line.booked_on.isoformat(), *content]
+    return hashlib.sha256("\x1f".join(" ".join(part.split()) for part in parts).encode()).hexdigest()
+
+
+def exact_amount(text: str, currency: str, *, place: str) -> Money:
+    """Read a bank's decimal (`1815.00`, `18.150`): zeros beyond the currency's decimals are cut, others refused."""
+    try:
+        value = Decimal(text)
+    except InvalidOperation:
+        raise StatementUnreadable(f"{place}: {text[:40]!r} is not an amount.") from None
+    if not value.is_finite() or abs(value.adjusted()) > 15:  # noqa: PLR2004 - 10¹⁵ major units are beyond any account
+        raise StatementUnreadable(f"{place}: {text[:40]!r} is not an amount.")
+    minor = EXACT.scaleb(value, exponent(currency))
+    if minor != minor.to_integral_value():
+        raise StatementUnreadable(f"{place}: {text[:40]} has more decimals than {currency}.")
+    return Money(int(minor), currency)
+
+
+def cut(text: str) -> str:
+    """Collapse blanks, drop control characters and bound a bank's text."""
+    clean = "".join(char if char.isprintable() else " " for char in text)
+    return " ".join(clean.split())[:MAX_TEXT]

@@ -1,0 +1,78 @@
+"""The facts that settlement announces: of deals, each starting the next step in its own transaction; of payments."""
+
+import uuid
+from dataclasses import dataclass
+from typing import ClassVar
+
+from marketplace.outbox import Event
+
+
+@dataclass(frozen=True, slots=True)
+class DealOpened(Event):
+    """An award became a deal: the winner's deposit is applied, the balance is invoiced."""
+
+    name: ClassVar[str] = "deal.opened"
+    deal_id: uuid.UUID
+
+
+@dataclass(frozen=True, slots=True)
+class DealPaid(Event):
+    """The whole balance was received."""
+
+    name: ClassVar[str] = "deal.paid"
+    deal_id: uuid.UUID
+
+
+@dataclass(frozen=True, slots=True)
+class ContractSigned(Event):
+    """Seller and buyer have both signed."""
+
+    name: ClassVar[str] = "deal.contract_signed"
+    deal_id: uuid.UUID
+
+
+@dataclass(frozen=True, slots=True)
+class DealReady(Event):
+    """Paid and signed: the price can be distributed."""
+
+    name: ClassVar[str] = "deal.ready"
+    deal_id: uuid.UUID
+
+
+@dataclass(frozen=True, slots=True)
+class DealDistributed(Event):
+    """Entries, allocations and the proposed payout stand."""
+
+    name: ClassVar[str] = "deal.distributed"
+    deal_id: uuid.UUID
+
+
+@dataclass(frozen=True, slots=True)
+class ProceedsRecorded(Event):
+    """Every case of the deal shows its proceeds."""
+
+    name: ClassVar[str] = "deal.proceeds_recorded"
+    deal_id: uuid.UUID
+
+
+@dataclass(frozen=True, slots=True)
+class DealSettled(Event):
+    """The cases are the buyer's: the borrowers can be told (assignment notice, Civil Code 546)."""
+
+    name: ClassVar[str] = "deal.settled"
+    deal_id: uuid.UUID
+    package_id: uuid.UUID
+    buyer_organisation_id: uuid.UUID
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentOrderSettled(Event):
+    """The bank's own line shows that an order was paid; `amount_minor` in minor units of `currency`."""
+
+    name: ClassVar[str] = "payment_order.settled"
+    payment_order_id: uuid.UUID
+    purpose: str
+    source_kind: str
+    source_id: uuid.UUID
+    amount_minor: int
+    currency: str

@@ -1,0 +1,293 @@
+"""The books: one function posts, PostgreSQL itself refuses what does not balance, what changes and what overdraws.
+
+`post` writes an entry with all its lines once per (source_kind, source_id). Corrections are reversals. Balances are
+signed: debit +, credit −, so a liability that we owe reads negative here; `credit` turns it round.
+"""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from sqlalchemy import ARRAY, BigInteger, Date, Select, String, Text, Uuid, bindparam, func, select, text
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from marketplace import clock, db
+from marketplace.actor import Actor
+from marketplace.money import Money
+from settlement.domain.ledger import (
+    BOOKS_ZONE,
+    AccountOverdrawn,
+    AlreadyReversed,
+    EntryNotFound,
+    Line,
+    account_type,
+    check_lines,
+)
+from settlement.models import Account, Entry, Posting
+
+__all__ = ["Draft", "Line", "balance", "balances", "credit", "lock", "post", "post_all", "reverse"]
+
+db.violation("accounts_limit", AccountOverdrawn)
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """An entry to be posted. `source_kind` and `source_id` say what happened to what; the same twice is one entry."""
+
+    source_kind: str
+    source_id: uuid.UUID
+    description: str
+    lines: Sequence[Line]
+    currency: str
+    value_on: date
+    reverses_id: uuid.UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AccountBalance:
+    """What an account holds. `balance_minor`: debit +, credit −."""
+
+    key: str
+    currency: str
+    balance_minor: int
+
+    @property
+    def balance(self) -> Money:
+        """The balance, debit + and credit −."""
+        return Money(self.balance_minor, self.currency)
+
+
+@dataclass(frozen=True, slots=True)
+class EntryView:
+    """An entry with its lines."""
+
+    entry: Entry
+    lines: Sequence[Line]
+
+
+def post(
+    session: Session,
+    *,
+    source_kind: str,
+    source_id: uuid.UUID,
+    description: str,
+    lines: Sequence[Line],
+    currency: str,
+    value_on: date,
+    actor: Actor,
+    at: datetime,
+) -> Entry:
+    """Write one entry with all its lines; the same (source_kind, source_id) again gives the first entry, unchanged.
+
+    Lines: `Line("bank", +100)`, debit + and credit −, two or more, none zero, adding up to zero in minor units of
+    `currency`; accounts are opened by being named. Raises `EntryUnbalanced`, `UnknownAccount`; `AccountOverdrawn`
+    when a limited account (deposits, unapplied, payable, in_payment) would owe less than nothing.
+    """
+    draft = Draft(source_kind, source_id, description, lines, currency, value_on)
+    return post_all(session, [draft], actor=actor, at=at)[0]
+
+
+def post_all(session: Session, drafts: Sequence[Draft], *, actor: Actor, at: datetime) -> list[Entry]:
+    """Write many entries in a handful of statements; as `post`, results in the order given."""
+    for draft in drafts:
+        check_lines(draft.lines)
+    if not drafts:
+        return []
+    session.flush()
+    written = _write_entries(session, drafts, actor=actor, at=at)
+    fresh = [(entry_id, draft) for draft, entry_id in zip(drafts, written, strict=True) if entry_id is not None]
+    if fresh:
+        _write_postings(session, fresh, at=at)
+    sources = {(draft.source_kind, draft.source_id) for draft in drafts}
+    found = {
+        (entry.source_kind, entry.source_id): entry
+        for entry in session.scalars(
+            select(Entry).where(
+                Entry.source_kind.in_({kind for kind, _ in sources}), Entry.source_id.in_({key for _, key in sources})
+            )
+        )
+    }
+    return [found[draft.source_kind, draft.source_id] for draft in drafts]
+
+
+def _write_entries(session: Session, drafts: Sequence[Draft], *, actor: Actor, at: datetime) -> list[uuid.UUID | None]:
+    """Insert the entries that are not there yet; return the new id of each draft, None for those that were."""
+    ids = [db.new_id() for _ in drafts]
+    inserted = session.execute(
+        text(
+            "INSERT INTO entries (id, source_kind, source_id, description, currency, value_on, reverses_id,"
+            " posted_on, posted_at, posted_by)"
+            " SELECT d.*, :posted_on, :posted_at, :posted_by FROM unnest(:ids, :kinds, :sources, :descriptions,"
+            " :currencies, :values, :reverses) AS d"
+            " ON CONFLICT (source_kind, source_id) DO NOTHING RETURNING id"
+        ).bindparams(
+            bindparam("ids", ids, ARRAY(Uuid)),
+            bindparam("kinds", [draft.source_kind for draft in drafts], ARRAY(Text)),
+            bindparam("sources", [draft.source_id for draft in drafts], ARRAY(Uuid)),
+            bindparam("descriptions", [draft.description for draft in drafts], ARRAY(Text)),
+            bindparam("currencies", [draft.currency for draft in drafts], ARRAY(Text)),
+            bindparam("values", [draft.value_on for draft in drafts], ARRAY(Date)),
+            bindparam("reverses", [draft.reverses_id for draft in drafts], ARRAY(Uuid)),
+            bindparam("posted_on", clock.local_date(at, BOOKS_ZONE), Date),
+            bindparam("posted_at", at, db.UtcDateTime),
+            bindparam("posted_by", actor.name, String),
+        )
+    )
+    new = set(inserted.scalars())
+    return [entry_id if entry_id in new else None for entry_id in ids]
+
+
+def _write_postings(session: Session, fresh: Sequence[tuple[uuid.UUID, Draft]], *, at: datetime) -> None:
+    """Insert every line of every new entry in one statement, which is what PostgreSQL's check of the sums looks at."""
+    rows = [
+        (entry_id, number, line.account, draft.currency, line.amount_minor)
+        for entry_id, draft in fresh
+        for number, line in enumerate(draft.lines, start=1)
+    ]
+    accounts = open_accounts(session, {(row[2], row[3]) for row in rows}, at=at)
+    session.execute(
+        text(
+            "INSERT INTO postings (entry_id, line, account_id, currency, amount_minor)"
+            " SELECT * FROM unnest(:entries, :lines, :accounts, :currencies, :amounts)"
+        ).bindparams(
+            bindparam("entries", [row[0] for row in rows], ARRAY(Uuid)),
+            bindparam("lines", [row[1] for row in rows], ARRAY(BigInteger)),
+            bindparam("accounts", [accounts[row[2], row[3]] for row in rows], ARRAY(Uuid)),
+            bindparam("currencies", [row[3] for row in rows], ARRAY(Text)),
+            bindparam("amounts", [row[4] for row in rows], ARRAY(BigInteger)),
+        )
+    )
+
+
+def open_accounts(session: Session, keys: set[tuple[str, str]], *, at: datetime) -> dict[tuple[str, str], uuid.UUID]:
+    """Return the ids of accounts by (key, currency), opening those that are not there; in one order, so no deadlock."""
+    found = _account_ids(session, keys)
+    missing = sorted(keys - found.keys())
+    if missing:
+        rows = [
+            {
+                "id": db.new_id(),
+                "key": key,
+                "currency": currency,
+                "kind": account_type(key).kind,
+                "limited": account_type(key).limited,
+                "created_at": at,
+            }
+            for key, currency in missing
+        ]
+        for first in range(0, len(rows), 5_000):
+            session.execute(insert(Account).values(rows[first : first + 5_000]).on_conflict_do_nothing())
+        found = _account_ids(session, keys)
+    return found
+
+
+def _account_ids(session: Session, keys: set[tuple[str, str]]) -> dict[tuple[str, str], uuid.UUID]:
+    names = [key for key, _ in keys]
+    rows = session.execute(
+        select(Account.id, Account.key, Account.currency).where(
+            Account.key == func.any(bindparam("names", names, ARRAY(Text)))
+        )
+    )
+    return {(key, currency): account_id for account_id, key, currency in rows if (key, currency) in keys}
+
+
+def lock(session: Session, account: str, currency: str, *, at: datetime) -> uuid.UUID:
+    """Open the account if need be and hold its row until the end of the transaction; return its id."""
+    account_id = open_accounts(session, {(account, currency)}, at=at)[account, currency]
+    session.execute(select(Account.id).where(Account.id == account_id).with_for_update(key_share=True))
+    return account_id
+
+
+def _sum_of(value_on: date | None, posted_on: date | None) -> Select[str, str, int]:
+    total = func.coalesce(func.sum(Posting.amount_minor), 0)
+    query = select(Account.key, Account.currency, total).join(Posting, Posting.account_id == Account.id)
+    if value_on is not None or posted_on is not None:
+        query = query.join(Entry, Entry.id == Posting.entry_id)
+    if value_on is not None:
+        query = query.where(Entry.value_on <= value_on)
+    if posted_on is not None:
+        query = query.where(Entry.posted_on <= posted_on)
+    return query.group_by(Account.key, Account.currency)
+
+
+def balance(
+    session: Session, account: str, currency: str, *, value_on: date | None = None, posted_on: date | None = None
+) -> int:
+    """Return what an account holds in minor units, debit + and credit −, as of the end of a value and posting date."""
+    session.flush()
+    query = _sum_of(value_on, posted_on).where(Account.key == account, Account.currency == currency)
+    row = session.execute(query).first()
+    return int(row[2]) if row else 0
+
+
+def credit(session: Session, account: str, currency: str) -> int:
+    """Return what we owe on an account in minor units: the balance turned round."""
+    return -balance(session, account, currency)
+
+
+def balances(
+    session: Session,
+    *,
+    prefix: str = "",
+    value_on: date | None = None,
+    posted_on: date | None = None,
+    after: str = "",
+    limit: int | None = None,
+) -> list[AccountBalance]:
+    """Return accounts under a prefix with their balances (debit +) in order of key and currency, all unless `limit`.
+
+    `after` leaves out keys up to and including that one; `limit` counts keys, so a key's currencies stay together.
+    """
+    session.flush()
+    query = _sum_of(value_on, posted_on).where(Account.key.startswith(prefix, autoescape=True))
+    if after or limit is not None:
+        keys = select(Account.key).where(Account.key.startswith(prefix, autoescape=True), Account.key > after)
+        query = query.where(Account.key.in_(keys.distinct().order_by(Account.key).limit(limit)))
+    rows = session.execute(query.order_by(Account.key, Account.currency))
+    return [AccountBalance(key, currency, int(total)) for key, currency, total in rows]
+
+
+def list_entries(session: Session, *, account: str | None, cursor: str | None, limit: int) -> db.Page[EntryView]:
+    """Return a page of entries, newest first, with all their lines; `account` leaves those that touch its key."""
+    query = select(Entry)
+    if account is not None:
+        touched = select(Posting.entry_id).join(Account, Account.id == Posting.account_id).where(Account.key == account)
+        query = query.where(Entry.id.in_(touched))
+    page: db.Page[Entry] = db.page(session, query, key_column=Entry.id, cursor=cursor, limit=limit)
+    rows = session.execute(
+        select(Posting.entry_id, Account.key, Posting.amount_minor)
+        .join(Account, Account.id == Posting.account_id)
+        .where(Posting.entry_id.in_([entry.id for entry in page.items]))
+        .order_by(Posting.entry_id, Posting.line)
+    )
+    lines: dict[uuid.UUID, list[Line]] = {entry.id: [] for entry in page.items}
+    for entry_id, key, amount_minor in rows:
+        lines[entry_id].append(Line(key, amount_minor))
+    return db.Page([EntryView(entry, lines[entry.id]) for entry in page.items], page.next)
+
+
+def reverse(session: Session, *, entry_id: uuid.UUID, reason: str, value_on: date, actor: Actor, at: datetime) -> Entry:
+    """Take an entry back by its mirror image, once; raise `EntryNotFound`, `AlreadyReversed` for a reversal."""
+    entry = session.get(Entry, entry_id)
+    if entry is None:
+        raise EntryNotFound(entry_id)
+    if entry.reverses_id is not None:
+        raise AlreadyReversed(entry_id)
+    rows = session.execute(
+        select(Account.key, Posting.amount_minor)
+        .join(Account, Account.id == Posting.account_id)
+        .where(Posting.entry_id == entry_id)
+        .order_by(Posting.line)
+    )
+    draft = Draft(
+        source_kind="reversal",
+        source_id=entry_id,
+        description=f"Reversal: {reason}",
+        lines=[Line(key, -amount) for key, amount in rows],
+        currency=entry.currency,
+        value_on=value_on,
+        reverses_id=entry_id,
+    )
+    return post_all(session, [draft], actor=actor, at=at)[0]

@@ -1,0 +1,13 @@
+"""What money hands to the module of settlement (`settlement.tasks`): routes; nothing of it waits for a clock."""
+
+from typing import Final
+
+from marketplace.jobs import Work
+from marketplace.module import Periodic
+from marketplace.outbox import Subscription
+from settlement.money_api import blueprint
+
+BLUEPRINTS: Final = (blueprint,)
+SUBSCRIPTIONS: Final[tuple[Subscription, ...]] = ()
+JOBS: Final[dict[str, Work]] = {}
+PERIODIC: Final[tuple[Periodic, ...]] = ()

@@ -1,0 +1,302 @@
+"""Payment orders: proposed with the money set aside, approved by another person, sent, settled by the bank's own line.
+
+From the proposal on the amount lies on `in_payment:<order>`, so it cannot be promised twice; a cancelled order puts it
+back where it came from.
+"""
+
+import uuid
+from datetime import date, datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from marketplace import audit, db, outbox
+from marketplace.actor import SYSTEM, Actor, OrganisationKind
+from marketplace.errors import NotFound
+from marketplace.parties import service as parties
+from settlement import ledger
+from settlement.domain import ledger as books
+from settlement.domain.orders import PAYMENT_ORDER, Payer, PaymentOrderState, PaymentPurpose, Rail, check_approval
+from settlement.domain.references import ReferenceKind, new_reference
+from settlement.events import PaymentOrderSettled
+from settlement.models import BankAccount, PaymentOrder
+
+
+def propose_order(
+    session: Session,
+    *,
+    payee_organisation_id: uuid.UUID | None,
+    purpose: PaymentPurpose,
+    amount: int,
+    currency: str,
+    reference: str,
+    source_kind: str,
+    source_id: uuid.UUID,
+    actor: Actor,
+    at: datetime,
+    account: str | None = None,
+    payer: Payer | None = None,
+    registration_id: uuid.UUID | None = None,
+) -> PaymentOrder:
+    """Ask for a payment of `amount` minor units (above zero) and set it aside; the same source again gives that order.
+
+    `account` is the account of the books that owes it, `payable:<payee>` unless named; what it does not hold cannot
+    be promised (`AccountOverdrawn`). `reference` is what the payee reads on its statement beside our own
+    `PO-XXXXXXXX`. The money goes to `payer` where given (a refund goes back), else to the payee's newest bank account;
+    without either the order waits for one. A cancelled order makes way for a new one of the same source.
+    """
+    existing = _live_order(session, source_kind, source_id)
+    if existing is not None:
+        return existing
+    if account is None:
+        if payee_organisation_id is None:
+            raise ValueError("without a payee the account that owes the money is named")
+        account = books.payable(payee_organisation_id)
+    ledger.lock(session, account, currency, at=at)
+    existing = _live_order(session, source_kind, source_id)
+    if existing is not None:
+        return existing
+    payee = payer or _payee(session, payee_organisation_id, currency)
+    order = PaymentOrder(
+        id=db.new_id(),
+        reference=new_reference(ReferenceKind.PAYMENT_ORDER),
+        state=PAYMENT_ORDER.initial,
+        purpose=purpose,
+        rail=payee.rail,
+        payee_organisation_id=payee_organisation_id,
+        payee_name=payee.name,
+        payee_account=payee.account,
+        amount_minor=amount,
+        currency=currency,
+        remittance=reference,
+        source_kind=source_kind,
+        source_id=source_id,
+        source_account=account,
+        registration_id=registration_id,
+        proposed_by_id=_person(actor),
+        proposed_by=actor.name,
+        created_at=at,
+    )
+    session.add(order)
+    session.flush()
+    audit.record(session, actor=actor, at=at, subject=order, verb="propose", after={"amount": str(order.amount)})
+    _set_aside(session, order, actor=actor, at=at)
+    return order
+
+
+def _person(actor: Actor) -> uuid.UUID | None:
+    return None if actor is SYSTEM else actor.user_id or actor.api_key_id
+
+
+def _live_order(session: Session, source_kind: str, source_id: uuid.UUID) -> PaymentOrder | None:
+    return session.scalars(
+        select(PaymentOrder).where(
+            PaymentOrder.source_kind == source_kind,
+            PaymentOrder.source_id == source_id,
+            PaymentOrder.state != PaymentOrderState.CANCELLED,
+        )
+    ).one_or_none()
+
+
+def _payee(session: Session, organisation_id: uuid.UUID | None, currency: str) -> Payer:
+    if organisation_id is None:
+        return Payer(name="", account="")
+    found = newest_bank_account(session, organisation_id, currency)
+    if found is not None:
+        return Payer(name=found.holder, account=found.number)
+    return Payer(name=parties.require_organisation(session, organisation_id).name, account="")
+
+
+def newest_bank_account(session: Session, organisation_id: uuid.UUID, currency: str) -> BankAccount | None:
+    """Return where an organisation wants to be paid in a currency, None when it never said."""
+    return session.scalars(
+        select(BankAccount)
+        .where(BankAccount.organisation_id == organisation_id, BankAccount.currency == currency)
+        .order_by(BankAccount.id.desc())
+        .limit(1)
+    ).first()
+
+
+def _set_aside(session: Session, order: PaymentOrder, *, actor: Actor, at: datetime) -> None:
+    ledger.post(
+        session,
+        source_kind="payment_order.proposed",
+        source_id=order.id,
+        description=f"{order.reference} set aside",
+        lines=books.transfer(
+            debit=order.source_account, credit=books.in_payment(order.id), amount_minor=order.amount_minor
+        ),
+        currency=order.currency,
+        value_on=at.date(),
+        actor=actor,
+        at=at,
+    )
+
+
+def require_order(session: Session, order_id: uuid.UUID, *, actor: Actor, for_update: bool = False) -> PaymentOrder:
+    """Return an order that the actor may see (operator, auditor, its payee); raise `NotFound`."""
+    query = select(PaymentOrder).where(PaymentOrder.id == order_id)
+    if for_update:
+        query = query.with_for_update().execution_options(populate_existing=True)
+    order = session.scalars(query).one_or_none()
+    if order is None or not (actor.sees_everything or order.payee_organisation_id == actor.organisation_id):
+        raise NotFound("payment order", order_id)
+    return order
+
+
+def order_by_reference(session: Session, reference: str, *, for_update: bool = False) -> PaymentOrder | None:
+    """Return the order with a reference, None when there is none."""
+    query = select(PaymentOrder).where(PaymentOrder.reference == reference)
+    if for_update:
+        query = query.with_for_update().execution_options(populate_existing=True)
+    return session.scalars(query).one_or_none()
+
+
+def orders_of_source(session: Session, *, source_kind: str, source_id: uuid.UUID) -> list[PaymentOrder]:
+    """Return every order that was proposed for a source, cancelled ones too, oldest first."""
+    return list(
+        session.scalars(
+            select(PaymentOrder)
+            .where(PaymentOrder.source_kind == source_kind, PaymentOrder.source_id == source_id)
+            .order_by(PaymentOrder.id)
+        )
+    )
+
+
+def list_orders(
+    session: Session, *, state: PaymentOrderState | None, cursor: str | None, limit: int, actor: Actor
+) -> db.Page[PaymentOrder]:
+    """Return a page of the orders that the actor may see, newest first."""
+    query = select(PaymentOrder)
+    if not actor.sees_everything:
+        query = query.where(PaymentOrder.payee_organisation_id == actor.organisation_id)
+    if state is not None:
+        query = query.where(PaymentOrder.state == state)
+    return db.page(session, query, key_column=PaymentOrder.id, cursor=cursor, limit=limit)
+
+
+def approve_order(session: Session, *, order_id: uuid.UUID, actor: Actor, at: datetime) -> PaymentOrder:
+    """Approve by a person other than the proposer; raise `SamePerson`, `PersonNeeded`, `IllegalMove`.
+
+    An order without a payee account takes the one that the payee has given meanwhile.
+    """
+    order = require_order(session, order_id, actor=actor, for_update=True)
+    check_approval(proposed_by_id=order.proposed_by_id, approver_id=actor.user_id)
+    audit.transition(session, order, "approve", lifecycle=PAYMENT_ORDER, actor=actor, at=at)
+    order.approved_by_id, order.approved_by, order.approved_at = actor.user_id, actor.name, at
+    if not order.payee_account and order.payee_organisation_id is not None:
+        payee = _payee(session, order.payee_organisation_id, order.currency)
+        order.payee_name, order.payee_account = payee.name, payee.account
+    session.flush()
+    return order
+
+
+def send_order(session: Session, *, order_id: uuid.UUID, actor: Actor, at: datetime) -> PaymentOrder:
+    """Say that the bank was told to pay; raise `IllegalMove`."""
+    order = require_order(session, order_id, actor=actor, for_update=True)
+    audit.transition(session, order, "send", lifecycle=PAYMENT_ORDER, actor=actor, at=at)
+    order.sent_at = at
+    session.flush()
+    return order
+
+
+def cancel_order(session: Session, *, order_id: uuid.UUID, reason: str, actor: Actor, at: datetime) -> PaymentOrder:
+    """Give up an order that was not sent and put its money back where it came from; raise `IllegalMove`."""
+    order = require_order(session, order_id, actor=actor, for_update=True)
+    audit.transition(session, order, "cancel", lifecycle=PAYMENT_ORDER, actor=actor, at=at, reason=reason)
+    ledger.post(
+        session,
+        source_kind="payment_order.cancelled",
+        source_id=order.id,
+        description=f"{order.reference} cancelled: {reason}",
+        lines=books.transfer(
+            debit=books.in_payment(order.id), credit=order.source_account, amount_minor=order.amount_minor
+        ),
+        currency=order.currency,
+        value_on=at.date(),
+        actor=actor,
+        at=at,
+    )
+    return order
+
+
+def settle_order(
+    session: Session, *, order: PaymentOrder, line_id: uuid.UUID, value_on: date, actor: Actor, at: datetime
+) -> None:
+    """Settle a sent order, locked by the caller, by the bank's line that paid it (posted as unexplained before)."""
+    audit.transition(session, order, "settle", lifecycle=PAYMENT_ORDER, actor=actor, at=at)
+    order.settled_at, order.settled_by_line_id = at, line_id
+    ledger.post(
+        session,
+        source_kind="payment_order.settled",
+        source_id=order.id,
+        description=f"{order.reference} paid",
+        lines=books.transfer(
+            debit=books.in_payment(order.id), credit=books.unexplained(line_id), amount_minor=order.amount_minor
+        ),
+        currency=order.currency,
+        value_on=value_on,
+        actor=actor,
+        at=at,
+    )
+    settled = PaymentOrderSettled(
+        payment_order_id=order.id,
+        purpose=order.purpose.value,
+        source_kind=order.source_kind,
+        source_id=order.source_id,
+        amount_minor=order.amount_minor,
+        currency=order.currency,
+    )
+    outbox.publish(session, settled, at=at)
+
+
+def add_bank_account(
+    session: Session,
+    *,
+    organisation_id: uuid.UUID,
+    holder: str,
+    number: str,
+    bank_name: str,
+    bank_code: str,
+    currency: str,
+    actor: Actor,
+    at: datetime,
+) -> BankAccount:
+    """Say where an organisation wants to be paid; its own manager or the operator does. Raises `NotFound`."""
+    if actor.organisation_kind is not OrganisationKind.OPERATOR and organisation_id != actor.organisation_id:
+        raise NotFound("organisation", organisation_id)
+    parties.require_organisation(session, organisation_id)
+    row = BankAccount(
+        id=db.new_id(),
+        organisation_id=organisation_id,
+        holder=holder,
+        number=number,
+        bank_name=bank_name,
+        bank_code=bank_code,
+        currency=currency,
+        created_at=at,
+        created_by=actor.name,
+    )
+    session.add(row)
+    session.flush()
+    audit.record(session, actor=actor, at=at, subject=row, verb="add", after={"number": number[-4:]})
+    return row
+
+
+def list_bank_accounts(session: Session, *, cursor: str | None, limit: int, actor: Actor) -> db.Page[BankAccount]:
+    """Return a page of the bank accounts that the actor may see, newest first."""
+    query = select(BankAccount)
+    if not actor.sees_everything:
+        query = query.where(BankAccount.organisation_id == actor.organisation_id)
+    return db.page(session, query, key_column=BankAccount.id, cursor=cursor, limit=limit)
+
+
+def orders_to_send(session: Session, *, rail: Rail = Rail.WIRE) -> list[PaymentOrder]:
+    """Return approved orders that the bank is yet to be told of, oldest first."""
+    return list(
+        session.scalars(
+            select(PaymentOrder)
+            .where(PaymentOrder.state == PaymentOrderState.APPROVED, PaymentOrder.rail == rail)
+            .order_by(PaymentOrder.id)
+        )
+    )

@@ -1,0 +1,81 @@
+"""What settlement hands to the doors, and the chain of its steps: each subscription is one step in its own transaction.
+
+A worker may die before or after any of them: the delivery is marked in the transaction of the step, and every step
+done twice is done once.
+"""
+
+import uuid
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy.orm import Session
+
+from marketplace.actor import SYSTEM
+from marketplace.module import Module
+from marketplace.outbox import Subscription
+from settlement import deal_api, deals, money_tasks, payouts
+
+
+def open_awarded_deal(session: Session, payload: Mapping[str, Any], at: datetime) -> None:
+    """`auction.awarded`: owe the price, apply the winner's deposit, invoice the balance."""
+    deals.open_deal(session, award_id=uuid.UUID(payload["award_id"]), actor=SYSTEM, at=at)
+
+
+def release_failed_listing(session: Session, payload: Mapping[str, Any], at: datetime) -> None:
+    """`auction.failed`: every deposit goes back."""
+    deals.release_listing(session, listing_id=uuid.UUID(payload["listing_id"]), actor=SYSTEM, at=at)
+
+
+def release_losers(session: Session, payload: Mapping[str, Any], at: datetime) -> None:
+    """`deal.opened`: losers' deposits go back, the runner-up's stays."""
+    deals.release_losers(session, deal_id=_deal(payload), actor=SYSTEM, at=at)
+
+
+def confirm_contract(session: Session, payload: Mapping[str, Any], at: datetime) -> None:
+    """`deal.contract_signed`: auctions learns of it."""
+    deals.confirm_contract(session, deal_id=_deal(payload), actor=SYSTEM, at=at)
+
+
+def release_runner_up(session: Session, payload: Mapping[str, Any], at: datetime) -> None:
+    """`deal.contract_signed`: the runner-up's deposit goes back."""
+    deals.release_runner_up(session, deal_id=_deal(payload), actor=SYSTEM, at=at)
+
+
+def distribute_ready_deal(session: Session, payload: Mapping[str, Any], at: datetime) -> None:
+    """`deal.ready`: entries, allocations, the proposed payout."""
+    payouts.distribute_deal(session, deal_id=_deal(payload), actor=SYSTEM, at=at)
+
+
+def record_proceeds(session: Session, payload: Mapping[str, Any], at: datetime) -> None:
+    """`deal.distributed`: every case shows what it received."""
+    payouts.record_proceeds(session, deal_id=_deal(payload), actor=SYSTEM, at=at)
+
+
+def settle_recorded_deal(session: Session, payload: Mapping[str, Any], at: datetime) -> None:
+    """`deal.proceeds_recorded`: the cases are the buyer's."""
+    payouts.settle_deal(session, deal_id=_deal(payload), actor=SYSTEM, at=at)
+
+
+def _deal(payload: Mapping[str, Any]) -> uuid.UUID:
+    return uuid.UUID(payload["deal_id"])
+
+
+SUBSCRIPTIONS: Final = (
+    Subscription("auction.awarded", open_awarded_deal),
+    Subscription("auction.failed", release_failed_listing),
+    Subscription("deal.opened", release_losers),
+    Subscription("deal.contract_signed", confirm_contract),
+    Subscription("deal.contract_signed", release_runner_up),
+    Subscription("deal.ready", distribute_ready_deal),
+    Subscription("deal.distributed", record_proceeds),
+    Subscription("deal.proceeds_recorded", settle_recorded_deal),
+)
+
+module = Module(
+    name="settlement",
+    blueprints=(*money_tasks.BLUEPRINTS, deal_api.blueprint),
+    subscriptions=(*money_tasks.SUBSCRIPTIONS, *SUBSCRIPTIONS),
+    jobs=money_tasks.JOBS,
+    periodic=money_tasks.PERIODIC,
+)

@@ -1,0 +1,133 @@
+"""A stage for auctions: a frozen package that could be listed, and PostgreSQL's auction clock set to the test's clock.
+
+Appraisal and room belong to other packages and have tests of their own; here their doors are answered by `Stage`.
+"""
+
+import sys
+import types
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+import valuation
+from due_diligence import service as due_diligence
+from marketplace.clock import format_instant
+from marketplace.packages.domain.package import PackageState
+from marketplace.packages.models import Package
+
+OPENS = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
+ENDS = OPENS + timedelta(hours=1)
+
+HEADER = {
+    "currency": "CNY", "cut_off_on": "2026-01-31", "principal": "900000.00", "interest": "100000.00",
+    "principal_and_interest": "1000000.00", "other": "0.00", "loans": 10, "borrowers": 9,
+    "weighted_days_past_due": "400.00", "weighted_age": None, "weighted_credit_limit": None,
+    "max_per_borrower": "200000.00", "mean_per_borrower": "111111.11", "grades": {}, "written_off": {},
+    "securities": {}, "litigations": {}, "remark": "",
+}  # fmt: skip
+
+
+def cny(amount):
+    return {"amount": amount, "currency": "CNY"}
+
+
+def terms(**more):
+    return {
+        "title_zh": "东海银行个人消费贷款资产包", "title_en": "Consumer loans of Donghai Bank", "description": "十笔",
+        "start_price": cny("100000.00"), "reserve_price": cny("120000.00"),
+        "increment": {"kind": "fixed", "amount": "5000"}, "deposit": cny("20000.00"),
+        "registration_closes_at": format_instant(OPENS), "opens_at": format_instant(OPENS),
+        "ends_at": format_instant(ENDS),
+    } | more  # fmt: skip
+
+
+@dataclass
+class Stage:
+    """Everything that a test of auctions plays on."""
+
+    api: Any
+    people: Any
+    clock: Any
+    sessions: Any
+    room: Any = field(default_factory=lambda: types.SimpleNamespace(id=None, state="open"))
+    appraised: bool = True
+    agreed: bool = True
+    packages: list[Any] = field(default_factory=list)
+
+    def at(self, moment):
+        """Set both clocks: that of the process and PostgreSQL's clock of auctions."""
+        self.clock.at = moment
+        literal = moment.isoformat()
+        with self.sessions.begin() as session:
+            session.execute(
+                text(
+                    "CREATE OR REPLACE FUNCTION auction_time() RETURNS timestamptz LANGUAGE sql VOLATILE AS "
+                    f"$$ SELECT timestamptz '{literal}' $$"
+                )
+            )
+
+    def package(self, state=PackageState.FROZEN, header=HEADER):
+        with self.sessions.begin() as session:
+            row = Package(
+                organisation_id=self.people.seller.organisation_id, name="资产包一", currency="CNY", criteria={},
+                state=state, cut_off_on=date(2026, 1, 31), frozen_at=self.clock.now(), header=header,
+                created_at=self.clock.now(),
+            )  # fmt: skip
+            session.add(row)
+        self.packages.append(row.id)
+        return row.id
+
+    def draft(self, **more):
+        body = {"package_id": str(self.package())} | terms(**more)
+        return self.api.as_(self.people.seller).ok("POST", "/listings", 201, json=body)
+
+    def publish(self, **more):
+        draft = self.draft(**more)
+        return self.api.as_(self.people.seller).ok("POST", f"/listings/{draft['id']}/publish")
+
+    def registered(self, listing, who, *, approve=True, cover=True):
+        """A registration of `who`, approved and covered on demand."""
+        row = self.api.as_(who).ok("POST", f"/listings/{listing['id']}/registrations", 201)
+        if approve:
+            row = self.api.as_(self.people.compliance).ok("POST", f"/registrations/{row['id']}/approve")
+        if cover:
+            self.cover(row["id"])
+        return row
+
+    def cover(self, registration_id):
+        from auctions import service
+        from marketplace.actor import SYSTEM
+
+        with self.sessions.begin() as session:
+            service.cover_registration(session, registration_id=registration_id, actor=SYSTEM, at=self.clock.now())
+
+    def bid(self, listing, who, amount, **more):
+        path = f"/auctions/{listing['auction_id']}/bids"
+        return self.api.as_(who).post(path, json={"amount": cny(amount)}, **more)
+
+    def live(self, *bidders, **more):
+        """A published listing with covered bidders, one minute after bidding opened."""
+        listing = self.publish(**more)
+        for who in bidders:
+            self.registered(listing, who)
+        self.at(OPENS + timedelta(minutes=1))
+        return listing
+
+    def auction(self, listing, who=None):
+        return self.api.as_(who or self.people.auditor).ok("GET", f"/auctions/{listing['auction_id']}")
+
+
+@pytest.fixture
+def stage(api, people, clock, sessions, monkeypatch):
+    made = Stage(api, people, clock, sessions)
+    doors = types.ModuleType("valuation.service")
+    doors.accepted_appraisal = lambda *_, **__: object() if made.appraised else None
+    monkeypatch.setitem(sys.modules, "valuation.service", doors)
+    monkeypatch.setattr(valuation, "service", doors, raising=False)
+    monkeypatch.setattr(due_diligence, "room_of_package", lambda *_: made.room)
+    monkeypatch.setattr(due_diligence, "agreement_in_force", lambda *_, **__: made.agreed)
+    made.at(clock.at)
+    return made

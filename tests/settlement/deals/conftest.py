@@ -1,0 +1,162 @@
+"""A sale on its way: a frozen package that was auctioned, with three bidders whose deposits came in by bank statement."""
+
+import importlib.util
+import io
+import itertools
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from auctions import service as auctions
+from auctions.events import AuctionAwarded, AuctionFailed
+from auctions.models import Auction, Award, Listing, Registration
+from marketplace import db, outbox
+from marketplace.actor import SYSTEM
+from marketplace.packages import service as packages
+from settlement.domain.references import ReferenceKind, new_reference
+
+_SPEC = importlib.util.spec_from_file_location("cases_conftest", Path(__file__).parents[2] / "cases" / "conftest.py")
+_CASES = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(_CASES)
+deliver = _CASES.deliver
+
+DEPOSIT = 50_000_00
+PRICE = 1_000_000_01
+
+
+def make_listing(package: Any, *, at: Any) -> Listing:
+    return Listing(
+        id=db.new_id(), package_id=package.id, seller_organisation_id=package.organisation_id,
+        state=auctions.ListingState.CLOSED, currency="CNY", title_zh="一期", start_price_minor=PRICE // 2,
+        increment={"kind": "fixed", "amount": "1.00"}, deposit_minor=DEPOSIT,
+        registration_closes_at=at, opens_at=at, ends_at=at + timedelta(hours=1), created_at=at, published_at=at,
+    )  # fmt: skip
+
+
+def make_auction(listing: Listing, *, at: Any) -> Auction:
+    return Auction(
+        id=db.new_id(), listing_id=listing.id, package_id=listing.package_id, currency="CNY", rules="{}",
+        rules_hash="", reserve_salt="", reserve_commitment="", opens_at=at, ends_at=at + timedelta(hours=1),
+        closed_at=at, outcome=auctions.AuctionOutcome.SOLD,
+    )  # fmt: skip
+
+
+@dataclass
+class Sale:
+    """Ids of what was made, and the deeds of the people around it."""
+
+    api: Any
+    people: Any
+    sessions: Any
+    clock: Any
+    work: Any
+    package_id: Any = None
+    listing_id: Any = None
+    auction_id: Any = None
+    award_id: Any = None
+    registrations: dict[str, Any] = field(default_factory=dict)
+    references: dict[str, str] = field(default_factory=dict)
+    numbers: Any = field(default_factory=lambda: itertools.count(1))
+
+    def statement(self, *lines: tuple[int, str, str]) -> Any:
+        """Import a bank statement of (minor units, remittance, counterparty) lines."""
+        rows = ["date,amount,remittance,counterparty,counterparty account,reference"]
+        for minor, remittance, name in lines:
+            sign, minor = ("-", -minor) if minor < 0 else ("", minor)
+            amount = f"{sign}{minor // 100}.{minor % 100:02d}"
+            rows.append(f"2026-03-02,{amount},{remittance},{name},6222{name},B{next(self.numbers):06d}")
+        file = (io.BytesIO("\n".join(rows).encode()), "statement.csv")
+        data = {"file": file, "account": "110000001", "currency": "CNY"}
+        return self.api.as_(self.people.finance).ok("POST", "/bank-statements", 201, data=data)
+
+    def award(self, *, runner_up: bool = True, price: int = PRICE) -> Any:
+        """Write down that the buyer has won, as closing does, and announce it."""
+        with self.sessions.begin() as session:
+            award = Award(
+                auction_id=self.auction_id, listing_id=self.listing_id, package_id=self.package_id,
+                seller_organisation_id=self.people.seller.organisation_id,
+                registration_id=self.registrations["buyer"],
+                runner_up_registration_id=self.registrations["other_buyer"] if runner_up else None,
+                state=auctions.AwardState.PENDING, price_minor=price, currency="CNY", created_at=self.clock.now(),
+            )  # fmt: skip
+            session.add(award)
+            session.flush()
+            self.award_id = award.id
+            event = AuctionAwarded(award.id, self.auction_id, self.listing_id, self.package_id)
+            outbox.publish(session, event, at=self.clock.now())
+        return self.award_id
+
+    def fail(self) -> None:
+        """Announce that the auction ended without a sale."""
+        with self.sessions.begin() as session:
+            event = AuctionFailed(self.auction_id, self.listing_id, self.package_id)
+            outbox.publish(session, event, at=self.clock.now())
+
+    def deal(self, who: Any = None) -> Any:
+        """The one deal, as somebody sees it."""
+        deals = self.api.as_(who or self.people.finance).ok("GET", "/deals")["items"]
+        assert len(deals) == 1
+        return deals[0]
+
+    def pay_balance(self) -> None:
+        deal = self.deal()
+        minor = int(deal["due"]["amount"].replace(".", ""))
+        self.statement((minor, f"余款 {deal['reference']}", "buyer"))
+
+    def sign(self) -> None:
+        deal = self.deal()
+        for who in (self.people.seller, self.people.buyer):
+            self.api.as_(who).ok("POST", f"/deals/{deal['id']}/sign-contract")
+
+    def sell(self) -> Any:
+        """Everything from the award to the settled deal."""
+        self.award()
+        self.work()
+        self.pay_balance()
+        self.sign()
+        self.work()
+        return self.deal()
+
+    def orders(self, **query: Any) -> Any:
+        return self.api.as_(self.people.finance).ok("GET", "/payment-orders", query_string=query)["items"]
+
+    def sql(self, query: str, **values: Any) -> Any:
+        from sqlalchemy import text
+
+        with self.sessions() as session:
+            return session.execute(text(query), values).all()
+
+
+@pytest.fixture
+def sale(api, people, sessions, clock, work, deliver) -> Sale:
+    """Five cases sold at auction; the three bidders' deposits are held."""
+    sale = Sale(api, people, sessions, clock, work)
+    rows = ["case_key,borrower,principal,interest,days_past_due"]
+    rows += [f"LN{n},张三{n},{n * 1000}.33,{n}.10,{100 + n}" for n in (1, 2, 10, 3, 4)]
+    deliver("\n".join(rows) + "\n")
+    seller = api.as_(people.seller)
+    package = seller.ok("POST", "/packages", 201, json={"name": "第一期", "filter": {}})
+    seller.ok("POST", f"/packages/{package['id']}/freeze", json={"cut_off_on": "2026-01-31"})
+    with sessions.begin() as session:
+        row = packages.require_package(session, package["id"])
+        packages.list_package(session, row.id, actor=SYSTEM, at=clock.now())
+        listing = make_listing(row, at=clock.now())
+        session.add(listing)
+        session.flush()
+        auction = make_auction(listing, at=clock.now())
+        session.add(auction)
+        for number, name in enumerate(("buyer", "other_buyer", "third_buyer")):
+            registration = Registration(
+                id=db.new_id(), listing_id=listing.id, organisation_id=getattr(people, name).organisation_id,
+                state=auctions.RegistrationState.APPROVED, bidder_code=f"K{number}",
+                reference=new_reference(ReferenceKind.DEPOSIT), deposit_minor=DEPOSIT, currency="CNY",
+                applied_at=clock.now(),
+            )  # fmt: skip
+            session.add(registration)
+            sale.registrations[name], sale.references[name] = registration.id, registration.reference
+        sale.package_id, sale.listing_id, sale.auction_id = row.id, listing.id, auction.id
+    sale.statement(*((DEPOSIT, f"保证金 {reference}", name) for name, reference in sale.references.items()))
+    return sale
