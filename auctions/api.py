@@ -166,12 +166,16 @@ def show_auction(auction_id: uuid.UUID) -> service.AuctionView:
     return service.view_auction(http.session(), auction_id, actor=http.actor())
 
 
-@blueprint.post("/auctions/<uuid:auction_id>/bids", policy=allow(Role.BUYER_BIDDER, scope=Scope.BID), idempotent=True)
+@blueprint.post("/auctions/<uuid:auction_id>/bids", policy=allow(Role.BUYER_BIDDER, scope=Scope.BID))
+@blueprint.doc(parameters=[dict(idempotency.PARAMETER)])
 @blueprint.arguments(schemas.BidIn)
 @blueprint.response(201, schemas.ReceiptOut)
 def place_bid(data: dict[str, Any], auction_id: uuid.UUID) -> service.Receipt:
-    """Bid; a refusal names its rule by a stable code and, where it helps, the least next bid."""
-    key = request.headers[idempotency.HEADER]
+    """Bid; a refusal names its rule by a stable code and, where it helps, the least next bid.
+
+    The key is kept with the bid itself: the bid is its own stored answer, and a refused attempt writes nothing at all.
+    """
+    key = idempotency.require_key(request)
     return service.place_bid(http.session(), auction_id=auction_id, **data, idempotency_key=key, actor=http.actor())
 
 

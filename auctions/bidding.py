@@ -1,7 +1,8 @@
 """Bids: decided by `english.decide` under the auction's row lock, at the time of PostgreSQL's clock.
 
 A look without the lock comes first: the price only rises, so a bid that is refused by an older standing is refused by
-the present one too, and need not make others wait. Statements are Core, not ORM: this is the hot path.
+the present one too, and need not make others wait. `late` is the exception: a bid that is decided but not committed
+may have moved the end, so it is said only under the lock. Statements are Core, not ORM: this is the hot path.
 """
 
 import functools
@@ -12,140 +13,27 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, bindparam, func, insert, select, update
+from sqlalchemy import and_, bindparam, exists, func, insert, select, update
 from sqlalchemy.orm import Session, aliased
 
+from auctions import refusals
 from auctions.domain import terms
 from auctions.domain.english import English, Refusal, Rules, Standing, decide
-from auctions.domain.formats import RefusalCode
 from auctions.domain.lifecycles import LiveState, RegistrationState, live_state
 from auctions.models import Auction, Bid, Registration
 from marketplace import db
 from marketplace.actor import Actor
-from marketplace.clock import format_instant
 from marketplace.db import Page
-from marketplace.errors import Conflict, NotFound, Refused
+from marketplace.errors import NotFound
 from marketplace.idempotency import IdempotencyKeyReused
 from marketplace.money import CurrencyMismatch, Money
 
 _NOW = func.auction_time(type_=db.UtcDateTime())
 
 
-class BidRefused(Conflict):
-    """A bid that the rules of the auction refuse; `minimum_next` says what would do, where that helps."""
-
-    code = "bid_refused"
-    because = "The rules of the auction refuse this bid."
-
-    def __init__(self, *, minimum_next: Money | None, at: datetime) -> None:
-        more = "" if minimum_next is None else f" The least next bid is {minimum_next}."
-        values: dict[str, Any] = {"server_time": format_instant(at)}
-        if minimum_next is not None:
-            values["minimum_next"] = {"amount": minimum_next.text, "currency": minimum_next.currency}
-        super().__init__(self.because + more, **values)
-
-
-class Suspended(BidRefused):
-    """The auction is suspended."""
-
-    code = RefusalCode.SUSPENDED.value
-    because = "The auction is suspended."
-
-
-class NotOpen(BidRefused):
-    """Bidding has not opened yet."""
-
-    code = RefusalCode.NOT_OPEN.value
-    because = "Bidding has not opened yet."
-
-
-class Late(BidRefused):
-    """The bid came at the end or after it."""
-
-    code = RefusalCode.LATE.value
-    because = "The bid came at the end of the auction or after it."
-
-
-class Voided(BidRefused):
-    """The bidder was removed from the auction."""
-
-    code = RefusalCode.VOIDED.value
-    because = "The bidder was removed from the auction."
-
-
-class AlreadyLeading(BidRefused):
-    """The leader does not overbid itself."""
-
-    code = RefusalCode.ALREADY_LEADING.value
-    because = "You lead the auction; nobody overbids itself."
-
-
-class BelowStart(BidRefused):
-    """The first bid is below the start price."""
-
-    code = RefusalCode.BELOW_START.value
-    because = "The bid is below the start price."
-
-
-class BelowMinimum(BidRefused):
-    """The bid is below price and increment."""
-
-    code = RefusalCode.BELOW_MINIMUM.value
-    because = "The bid is below the price and the increment."
-
-
-class OffGrid(BidRefused):
-    """The bid is no whole number of steps above the start price."""
-
-    code = RefusalCode.OFF_GRID.value
-    because = "The bid is no whole number of steps above the start price."
-
-
-_REFUSALS = {
-    RefusalCode(kind.code): kind
-    for kind in (Suspended, NotOpen, Late, Voided, AlreadyLeading, BelowStart, BelowMinimum, OffGrid)
-}
-
-
-class NotRegistered(Refused):
-    """The organisation has not applied to the listing."""
-
-    code = "not_registered"
-
-    def __init__(self) -> None:
-        super().__init__("Your organisation is not registered for this auction.")
-
-
-class NotApproved(Refused):
-    """The registration waits for the operator, or was refused."""
-
-    code = "not_approved"
-
-    def __init__(self, state: RegistrationState) -> None:
-        super().__init__(f"Your registration is {state.value}, not approved.", state=state.value)
-
-
-class DepositNotHeld(Refused):
-    """The ledger does not hold the full deposit."""
-
-    code = "deposit_not_held"
-
-    def __init__(self) -> None:
-        super().__init__("Your deposit is not held yet; pay it in with the reference of your registration.")
-
-
-class LostRace(Conflict):
-    """Another bid took the sequence number; the row lock makes this impossible, the constraint proves it."""
-
-    code = "bid_lost_race"
-
-    def __init__(self) -> None:
-        super().__init__("Another bid was decided at the same instant; look at the price and bid again.")
-
-
-db.violation("uq_bids_sequence", LostRace)
+db.violation("uq_bids_sequence", refusals.LostRace)
 db.violation("uq_bids_idempotency_key", IdempotencyKeyReused)
-db.violation("ck_bids_in_order", LostRace)
+db.violation("ck_bids_in_order", refusals.LostRace)
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,15 +109,34 @@ def place_bid(session: Session, *, auction_id: uuid.UUID, amount: Money, idempot
     _eligible(look)
     if amount.currency != look.currency:
         raise CurrencyMismatch(amount.currency, look.currency)
-    _decided(rules, look, registration_id=look.registration_id, amount=amount, at=look.now)
-    row = session.execute(_LOCK, {"auction": auction_id}).one()
-    fresh = session.execute(_RECHECK, {"registration": look.registration_id}).one()
-    _eligible(fresh)
-    at = max(fresh.now, row.last_bid_at or fresh.now)
-    standing = _decided(rules, row, registration_id=look.registration_id, amount=amount, at=at)
-    receipt = Receipt(
+    try:
+        _decided(rules, look, registration_id=look.registration_id, amount=amount, at=look.now)
+    except refusals.Late:
+        if look.outcome is not None:
+            raise
+    return _place_locked(session, look, rules, amount, key=idempotency_key, actor=actor)
+
+
+def _place_locked(session: Session, look: Any, rules: Rules, amount: Money, *, key: str, actor: Actor) -> Receipt:
+    """Decide under the row lock; a refusal gives way to the receipt of a twin with the same key that came first."""
+    row = session.execute(_LOCK, {"auction": look.id}).one()
+    at = max(row.now, row.last_bid_at or row.now)
+    try:
+        standing = _decided(rules, row, registration_id=look.registration_id, amount=amount, at=at)
+    except refusals.BidRefused:
+        again = session.execute(_LOOK, {"auction": look.id, "organisation": actor.organisation_id, "key": key}).one()
+        if again.bid_id is None:
+            raise
+        return _receipt_again(again, rules, amount)
+    receipt = _receipt(look, rules, amount, standing, at=at)
+    _write(session, look.registration_id, receipt, standing, key=key, actor=actor)
+    return receipt
+
+
+def _receipt(look: Any, rules: Rules, amount: Money, standing: Standing, *, at: datetime) -> Receipt:
+    return Receipt(
         id=db.new_id(),
-        auction_id=auction_id,
+        auction_id=look.id,
         sequence=standing.sequence,
         bidder=look.bidder_code,
         price=amount,
@@ -237,18 +144,16 @@ def place_bid(session: Session, *, auction_id: uuid.UUID, amount: Money, idempot
         ends_at=standing.ends_at,
         at=at,
     )
-    _write(session, look.registration_id, receipt, standing, key=idempotency_key, actor=actor)
-    return receipt
 
 
 def _eligible(row: Any) -> None:
-    """Refuse whoever may not bid at all. The registration is read again under the lock: it may have changed."""
+    """Refuse whoever may not bid at all."""
     if row.registration_state is None:
-        raise NotRegistered
+        raise refusals.NotRegistered
     if row.registration_state is not RegistrationState.APPROVED:
-        raise NotApproved(row.registration_state)
+        raise refusals.NotApproved(row.registration_state)
     if row.covered_at is None:
-        raise DepositNotHeld
+        raise refusals.DepositNotHeld
 
 
 def _decided(rules: Rules, row: Any, *, registration_id: uuid.UUID, amount: Money, at: datetime) -> Standing:
@@ -264,7 +169,7 @@ def _decided(rules: Rules, row: Any, *, registration_id: uuid.UUID, amount: Mone
     decision = decide(rules, standing, bidder=str(registration_id), amount=amount.minor, at=at)
     if isinstance(decision, Refusal):
         least = None if decision.minimum_next is None else Money(decision.minimum_next, amount.currency)
-        raise _REFUSALS[decision.code](minimum_next=least, at=at)
+        raise refusals.REFUSALS[decision.code](minimum_next=least, at=at)
     return decision
 
 
@@ -283,7 +188,6 @@ def _write(
         "actor_user_id": actor.user_id,
         "actor_api_key_id": actor.api_key_id,
     }
-    session.execute(_INSERT, bid)
     auction = {
         "auction": receipt.auction_id,
         "price": receipt.price.minor,
@@ -293,7 +197,10 @@ def _write(
         "moves": standing.extensions,
         "time": receipt.at,
     }
-    session.execute(_ADVANCE, auction)
+    written = session.execute(_WRITE, {f"bid_{name}": value for name, value in bid.items()} | auction).first()
+    if written is None:
+        _eligible(session.execute(_RECHECK, {"registration": registration_id}).one())
+        raise AssertionError("the registration may bid, and its bid was not written")
 
 
 def _receipt_again(look: Any, rules: Rules, amount: Money) -> Receipt:
@@ -350,12 +257,29 @@ _LOOK = (
     .outerjoin(Bid, and_(Bid.registration_id == Registration.id, Bid.idempotency_key == bindparam("key")))
     .where(Auction.id == bindparam("auction"))
 )
-_LOCK = select(*_STANDING).where(Auction.id == bindparam("auction")).with_for_update()
-_RECHECK = select(*_ELIGIBILITY, _NOW.label("now")).where(Registration.id == bindparam("registration"))
-_INSERT = insert(Bid.__table__)  # type: ignore[arg-type]  # typed as any table expression by the declarative base
-_ADVANCE = (
-    update(Auction.__table__)  # type: ignore[arg-type]  # as above
-    .where(Auction.id == bindparam("auction"))
+_LOCKED = select(*_STANDING).where(Auction.id == bindparam("auction")).with_for_update().cte("locked")
+_LOCK = select(_LOCKED, _NOW.label("now"))
+"""The row is locked inside the CTE, which PostgreSQL never folds into its query: the clock is read after the lock."""
+
+_RECHECK = select(*_ELIGIBILITY).where(Registration.id == bindparam("registration"))
+_BID_COLUMNS = tuple(column.name for column in Bid.__table__.columns)
+_BID = (
+    insert(Bid)
+    .from_select(
+        _BID_COLUMNS,
+        select(*(bindparam(f"bid_{name}", type_=Bid.__table__.c[name].type) for name in _BID_COLUMNS)).where(
+            Registration.id == bindparam("leader"),
+            Registration.state == RegistrationState.APPROVED,
+            Registration.covered_at.is_not(None),
+        ),
+        include_defaults=False,
+    )
+    .returning(Bid.id)
+    .cte("bid")
+)
+_WRITE = (
+    update(Auction)
+    .where(Auction.id == bindparam("auction"), exists(select(_BID)))
     .values(
         price_minor=bindparam("price"),
         leader_registration_id=bindparam("leader"),
@@ -364,7 +288,10 @@ _ADVANCE = (
         extensions=bindparam("moves"),
         last_bid_at=bindparam("time"),
     )
+    .returning(Auction.id)
+    .execution_options(synchronize_session=False)
 )
+"""Bid and auction in one statement, if the registration may still bid: it sees what was committed meanwhile."""
 
 
 def view_auction(session: Session, auction_id: uuid.UUID, *, actor: Actor) -> AuctionView:

@@ -25,6 +25,7 @@ from marketplace.errors import Conflict, NotFound
 from marketplace.money import Money
 from marketplace.packages import service as packages
 from marketplace.parties import service as parties
+from valuation import service as valuation
 
 SEARCH_KIND = "listing"
 
@@ -250,8 +251,6 @@ def readiness(session: Session, *, listing_id: uuid.UUID, actor: Actor, at: date
 
 
 def _gaps(session: Session, listing: Listing, *, at: datetime) -> list[Missing]:
-    from valuation import service as valuation  # noqa: PLC0415 - until it exists
-
     package = packages.require_package(session, listing.package_id)
     elsewhere = select(Listing.id).where(
         Listing.package_id == listing.package_id, Listing.state == ListingState.PUBLISHED, Listing.id != listing.id

@@ -35,6 +35,7 @@ NET = 123_456_789_012_34
 
 
 def main() -> None:
+    """Start PostgreSQL, run, clean up."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--cases", type=int, default=1_000_000)
     options.add_argument("--rounds", type=int, default=3)
@@ -50,6 +51,7 @@ def main() -> None:
 
 
 def run(url: str, cases: int, rounds: int) -> None:
+    """Measure every way in turn, `rounds` times, and print the medians."""
     claims = make_claims(cases)
     database = create_engine(url)
     with Session(database) as session:
@@ -78,6 +80,7 @@ def make_claims(cases: int) -> Claims:
 
 
 def prepare(session: Session) -> None:
+    """Migrate, and make the bare table."""
     config = Config(str(ROOT / "alembic.ini"))
     config.attributes["connection"] = session.connection()
     command.upgrade(config, "head")
@@ -118,10 +121,12 @@ def naive(claims: Claims) -> list[int]:
 
 
 def reference(claims: Claims) -> list[int]:
+    """The reference of the product, in Python integers."""
     return share_out(NET, claims.weights.tolist(), claims.keys)
 
 
 def bare_copy(session: Session, ready: bytes) -> None:
+    """Send rows that are ready into a table without keys, and forget them."""
     connection: Any = session.connection().connection.driver_connection
     with connection.cursor() as cursor, cursor.copy(allocation.copy_statement("bare")) as copy:
         copy.write(ready)
@@ -130,6 +135,7 @@ def bare_copy(session: Session, ready: bytes) -> None:
 
 
 def store(session: Session, claims: Claims, amounts: Integers | None) -> None:
+    """Store a deal's allocations as the product does; with None compute them too."""
     deal_id = new_deal(session, len(claims.keys))
     parts = allocate(NET, claims.weights, claims.keys) if amounts is None else amounts
     allocation.store(session, deal_id=deal_id, claims=claims, amounts=parts)
@@ -137,6 +143,7 @@ def store(session: Session, claims: Claims, amounts: Integers | None) -> None:
 
 
 def measure(times: dict[str, list[float]], name: str, work: Callable[[], Any]) -> Any:
+    """Return what `work` gives, and keep the seconds it took under `name`."""
     start = time.perf_counter()
     result = work()
     times.setdefault(name, []).append(time.perf_counter() - start)
@@ -144,6 +151,7 @@ def measure(times: dict[str, list[float]], name: str, work: Callable[[], Any]) -
 
 
 def report(times: dict[str, list[float]], cases: int) -> None:
+    """Print medians and ratios."""
     medians = {name: statistics.median(values) for name, values in times.items()}
     fast, limit = medians["compute: ours"], medians["store: bare COPY, no keys"]
     print(f"{cases:,} cases, medians of {len(next(iter(times.values())))} rounds\n")

@@ -3,7 +3,9 @@
 One run, interleaved, on one machine: (1) bare COPY of the same text into a table without constraints, the ceiling;
 (2) our whole import job: read, validate every cell, encrypt identities, stage, insert into three constrained tables;
 (3) the naive peer: csv.DictReader, a marshmallow schema per row, ORM add_all, on fewer rows, scaled linearly. The naive
-peer does less: no encryption, one table. Only ratios are worth keeping. `python benchmarks/tape_import.py [ROWS] [ROUNDS]`
+peer does less: no encryption, one table. Only ratios are worth keeping.
+
+    .venv/bin/python -m benchmarks.tape_import [ROWS] [ROUNDS]
 """
 
 import base64
@@ -20,25 +22,23 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+import marshmallow as ma
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import BigInteger, create_engine, text
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
-import marshmallow as ma  # noqa: E402 - after the path
-from alembic import command  # noqa: E402
-from alembic.config import Config  # noqa: E402
-from sqlalchemy import BigInteger, create_engine, text  # noqa: E402
-from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column  # noqa: E402
-
-from demo import tape as demo_tape  # noqa: E402
-from marketplace import embedded, runtime  # noqa: E402
-from marketplace.actor import SYSTEM, Actor, OrganisationKind, Role  # noqa: E402
-from marketplace.cases import service  # noqa: E402
-from marketplace.cases.domain.case import OnError  # noqa: E402
-from marketplace.parties import service as parties  # noqa: E402
-from marketplace.settings import Settings  # noqa: E402
+from demo import tape as demo_tape
+from marketplace import embedded, runtime
+from marketplace.actor import SYSTEM, Actor, OrganisationKind, Role
+from marketplace.cases import service
+from marketplace.cases.domain.case import OnError
+from marketplace.parties import service as parties
+from marketplace.settings import Settings
 
 AT = datetime(2026, 3, 2, 9, tzinfo=UTC)
 NAIVE_ROWS = 3_000
+ROOT = Path(__file__).resolve().parent.parent
 
 
 @contextmanager
@@ -106,10 +106,13 @@ def bare_copy(running: runtime.Runtime, content: bytes) -> float:
         connection.execute(text("DROP TABLE IF EXISTS bare"))
         connection.execute(text(f"CREATE TABLE bare ({columns})"))
     started = time.perf_counter()
-    with running.engine.begin() as connection, connection.connection.driver_connection.cursor() as cursor:
-        with cursor.copy("COPY bare FROM STDIN (FORMAT csv, HEADER)") as stream:
-            for position in range(0, len(content), 1 << 20):
-                stream.write(content[position : position + (1 << 20)])
+    with (
+        running.engine.begin() as connection,
+        connection.connection.driver_connection.cursor() as cursor,
+        cursor.copy("COPY bare FROM STDIN (FORMAT csv, HEADER)") as stream,
+    ):
+        for position in range(0, len(content), 1 << 20):
+            stream.write(content[position : position + (1 << 20)])
     return time.perf_counter() - started
 
 
@@ -182,9 +185,8 @@ def main(rows: int, rounds: int) -> None:
             times["ours"].append(ours(running, content, seller(running, start + round_)))
             times["naive (scaled)"].append(naive(running, small) * rows / NAIVE_ROWS)
         running.engine.dispose()
-    print(
-        f"{rows} rows, {len(content) / 1e6:.1f} MB, {len(demo_tape.HEADERS)} columns, medians of {rounds} interleaved rounds"
-    )
+    size = f"{len(content) / 1e6:.1f} MB, {len(demo_tape.HEADERS)} columns"
+    print(f"{rows} rows, {size}, medians of {rounds} interleaved rounds")
     ceiling = statistics.median(times["bare COPY"])
     for name, measured in times.items():
         median = statistics.median(measured)

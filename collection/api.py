@@ -2,13 +2,12 @@
 
 import uuid
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from flask import request
 
 from collection import models, schemas, service
 from collection.domain import computations
-from collection.domain.contact import Person
+from collection.domain.contact import Person, is_zone
 from marketplace import documents, http, runtime
 from marketplace.actor import Role, Scope
 from marketplace.db import Page
@@ -79,10 +78,8 @@ def record_contact(data: dict[str, Any], case_id: uuid.UUID) -> Any:
 
 
 def _zone(name: str) -> str:
-    try:
-        ZoneInfo(name)
-    except (OSError, ValueError):
-        raise UnknownZone(name) from None
+    if not is_zone(name):
+        raise UnknownZone(name)
     return name
 
 

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from sqlalchemy import Uuid, func, insert, literal, select
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import ARRAY, distinct_on
 from sqlalchemy.orm import Session
 
 from collection.domain.computations import read_rule
@@ -118,7 +118,7 @@ def _held(session: Session, case_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, tu
         select(CaseLevel.case_id, CaseLevel.level, CaseLevel.rule_version)
         .where(CaseLevel.case_id == func.any(literal(list(case_ids), ARRAY(Uuid()))))
         .order_by(CaseLevel.case_id, CaseLevel.id.desc())
-        .distinct(CaseLevel.case_id)
+        .ext(distinct_on(CaseLevel.case_id))
     )
     return {row.case_id: (row.level, row.rule_version) for row in session.execute(latest)}
 

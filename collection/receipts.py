@@ -3,10 +3,10 @@
 import uuid
 from collections.abc import Sequence
 from datetime import date, datetime
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import BigInteger, Uuid, func, insert, literal, select
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import ARRAY, Insert
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.orm import Session
 
@@ -187,10 +187,6 @@ def record_proceeds(
     """
     if not amounts:
         return 0
-    given = func.unnest(
-        literal([case_id for case_id, _ in amounts], ARRAY(Uuid())),
-        literal([minor for _, minor in amounts], ARRAY(BigInteger())),
-    ).table_valued("case_id", "amount_minor")
     shared = {
         "package_id": package_id,
         "kind": ReceiptKind.PROCEEDS.value,
@@ -201,6 +197,23 @@ def record_proceeds(
         "note": "",
         "at": at,
     }
+    made = _insert_of_proceeds(amounts, shared).returning(CaseReceipt.id).cte("made")
+    written = session.execute(select(func.count()).select_from(made)).scalar_one()
+    if written:
+        _record_bulk(session, package_id, source_kind, source_id, written, actor=actor, at=at)
+    return written
+
+
+def _insert_of_proceeds(amounts: Sequence[tuple[uuid.UUID, int]], shared: dict[str, Any]) -> Insert:
+    """Return the one statement that writes a row for each case not written before; nothing is applied to balances."""
+    given = (
+        func.unnest(
+            literal([case_id for case_id, _ in amounts], ARRAY(Uuid())),
+            literal([minor for _, minor in amounts], ARRAY(BigInteger())),
+        )
+        .table_valued("case_id", "amount_minor")
+        .render_derived()
+    )
     zeros = ("other_minor", "interest_minor", "principal_minor", "excess_minor")
     table = CaseReceipt.__table__
     rows = select(
@@ -210,15 +223,11 @@ def record_proceeds(
         *(literal(value, table.c[name].type) for name, value in shared.items()),
         *(literal(0, BigInteger()) for _ in zeros),
     )
-    statement = (
+    return (
         pg_insert(CaseReceipt)
         .from_select(["id", "case_id", "amount_minor", *shared, *zeros], rows)
         .on_conflict_do_nothing(constraint="uq_case_receipts_source")
     )
-    written = int(session.execute(statement).rowcount)  # type: ignore[attr-defined]
-    if written:
-        _record_bulk(session, package_id, source_kind, source_id, written, actor=actor, at=at)
-    return written
 
 
 def _record_bulk(

@@ -18,6 +18,7 @@ from settlement import service as settlement
 from settlement.domain.funds_flow import FundsFlow
 
 PAGE: Final = 50
+SHARES: Final = 20
 
 _PARTIES: Final = reads(Role.SELLER_MANAGER, Role.SELLER_AGENT, Role.BUYER_BIDDER, Role.BUYER_ANALYST)
 
@@ -36,6 +37,7 @@ def deal(deal_id: uuid.UUID) -> Any:
     """Show one deal: steps, funds flow, allocation; for operator and auditor the reconciliation too."""
     session, actor = http.session(), http.actor()
     row = settlement.get_deal(session, deal_id, actor=actor)
+    reconciliation = settlement.reconcile(session, deal_id=deal_id, actor=actor, at=http.at())
     return site.render(
         "deal.html",
         deal=row,
@@ -43,11 +45,10 @@ def deal(deal_id: uuid.UUID) -> Any:
         steps=_steps(row),
         flow=Flow.of(settlement.show_flow(session, deal_id=deal_id, actor=actor)),
         shares=settlement.list_allocations(
-            session, deal_id=deal_id, cursor=request.args.get("cursor"), limit=PAGE, actor=actor
+            session, deal_id=deal_id, cursor=request.args.get("cursor"), limit=SHARES, actor=actor
         ),
-        reconciliation=settlement.reconcile(session, deal_id=deal_id, actor=actor, at=http.at())
-        if actor.sees_everything
-        else None,
+        reconciliation=reconciliation,
+        allocated=next((one.amount for one in reconciliation.rows if one.figure == "allocations"), None),
     )
 
 

@@ -77,6 +77,10 @@ WORDS: Final[dict[str, dict[str, str]]] = {
         "operator": mark("Operator"),
         "tax": mark("Tax office"),
     },
+    "deduction": {
+        "commission": mark("Commission"),
+        "VAT on commission": mark("VAT on the commission"),
+    },
     "line_role": {
         "deposit": mark("Winner's deposit"),
         "balance": mark("Balance of the price"),
@@ -200,16 +204,14 @@ def tone(subject: str, value: enum.StrEnum | str) -> str:
 def stratum(dimension: str, value: str) -> str:
     """Return what a cell of a dimension is called: a word, or a band with thousands and its unit."""
     if value == strata.FOLDED:
-        return language.gettext("Others, fewer than five loans each or folded with them")
+        return language.gettext("Others, in groups too small to show")
     if dimension == "days_past_due":
-        return language.gettext("%s days") % _band(value)
-    return _band(value) if dimension == "size" else word(dimension, value)
+        return _band(value, language.gettext("%s days"), language.gettext("%s days or more"))
+    return _band(value, "%s", language.gettext("%s or more")) if dimension == "size" else word(dimension, value)
 
 
-def _band(value: str) -> str:
+def _band(value: str, closed: str, unbounded: str) -> str:
     lower, dash, upper = value.partition("-")
-    if not dash:
-        return display.count(int(lower))
-    if not upper:
-        return language.gettext("%s or more") % display.count(int(lower))
-    return f"{display.count(int(lower))}–{display.count(int(upper))}"
+    if dash and not upper:
+        return unbounded % display.count(int(lower))
+    return closed % "–".join(display.count(int(limit)) for limit in (lower, upper) if limit)

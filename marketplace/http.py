@@ -277,15 +277,7 @@ class Blueprint(_Edged, flask_smorest.Blueprint):  # type: ignore[misc]
         if policy.roles is not None:
             extra["x-roles"] = sorted(policy.roles)
         if idempotent:
-            extra["parameters"] = [
-                {
-                    "in": "header",
-                    "name": idempotency.HEADER,
-                    "required": True,
-                    "schema": {"type": "string", "pattern": "^[!-~]{1,128}$"},
-                    "description": "New for each new deed; the same for its repetition.",
-                }
-            ]
+            extra["parameters"] = [dict(idempotency.PARAMETER)]
         documented = self.doc(**extra)(view)
         documented.policy = policy
         return documented  # type: ignore[no-any-return]

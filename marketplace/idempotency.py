@@ -23,6 +23,15 @@ from marketplace.errors import Invalid
 HEADER: Final = "Idempotency-Key"
 _KEY = re.compile(r"[\x21-\x7e]{1,128}", re.ASCII)
 
+PARAMETER: Final = {
+    "in": "header",
+    "name": HEADER,
+    "required": True,
+    "schema": {"type": "string", "pattern": "^[!-~]{1,128}$"},
+    "description": "New for each new deed; the same for its repetition.",
+}
+"""The header as OpenAPI describes it."""
+
 
 class StoredAnswer(Base):
     """The first answer given to a key of an actor. `status` is null only inside the claiming transaction."""
@@ -55,13 +64,19 @@ class IdempotencyKeyReused(Invalid):
         super().__init__(f"This {HEADER} was used for a different request; use a new one.")
 
 
+def require_key(request: Request) -> str:
+    """Return the key of a request; raise `IdempotencyKeyMissing`. For routes whose own rows hold the first answer."""
+    key = request.headers.get(HEADER, "")
+    if not _KEY.fullmatch(key):
+        raise IdempotencyKeyMissing
+    return key
+
+
 def answer_once(
     session: Session, request: Request, *, actor: Actor, at: datetime, work: Callable[[], Response]
 ) -> Response:
     """Run `work` once per (user or key, Idempotency-Key) and give its first answer to every repetition."""
-    key = request.headers.get(HEADER, "")
-    if not _KEY.fullmatch(key):
-        raise IdempotencyKeyMissing
+    key = require_key(request)
     owner = actor.user_id or actor.api_key_id or actor.organisation_id
     fingerprint = _fingerprint(request)
     claimed = session.execute(

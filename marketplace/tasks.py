@@ -77,7 +77,8 @@ def wake() -> None:
 
 def make_celery(settings: Settings, modules: tuple[Module, ...]) -> celery.Celery:
     """Return the Celery application of an installation."""
-    app = celery.Celery("marketplace", broker=_broker(settings.redis_url), set_as_current=True)
+    app = celery.Celery("marketplace", broker=_broker(settings.redis_url))
+    app.set_default()
     app.conf.update(
         task_ignore_result=True,
         task_acks_late=True,

@@ -128,8 +128,8 @@ class DealDeduction(Base):
 class Allocation(Base):
     """The part of the net proceeds of a deal that belongs to one case, in the deal's currency. Append-only.
 
-    The rows of a deal add up to `deals.net_minor` and number `deals.case_count` (trigger `allocations_add_up`). Looking a
-    case up needs no index of its own: PostgreSQL skips through the key, which has few deals and many cases.
+    The rows of a deal add up to `deals.net_minor` and number `deals.case_count` (trigger `allocations_add_up`). To look
+    a case up needs no index of its own: PostgreSQL skips through the key, which has few deals and many cases.
     """
 
     __tablename__ = "allocations"

@@ -117,7 +117,7 @@ def _apply_deposit(session: Session, deal: Deal, *, actor: Actor, at: datetime) 
 
 
 def release_losers(session: Session, *, deal_id: uuid.UUID, actor: Actor, at: datetime) -> None:
-    """Give back at once what losers deposited; the runner-up's is kept until the contract is signed (rules.md, Money)."""
+    """Give back at once what losers deposited; the runner-up's only when the contract is signed (rules.md, Money)."""
     deal = require_deal(session, deal_id)
     kept = {deal.registration_id}
     if deal.runner_up_registration_id is not None and deal.state not in _SIGNED:

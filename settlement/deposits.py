@@ -39,13 +39,13 @@ class DepositStatus:
 
 def held(session: Session, *, registration_id: uuid.UUID, currency: str) -> int:
     """Return the minor units held for a registration now."""
-    return ledger.credit(session, books.deposits(registration_id), currency)
+    return ledger.credit(session, books.deposits(registration_id), currency=currency)
 
 
 def open_deposit(session: Session, *, registration_id: uuid.UUID, at: datetime) -> Deposit:
     """Return the deposit of a registration, made when its first money comes, and hold its account's row."""
     registration = auctions.require_registration(session, registration_id)
-    ledger.lock(session, books.deposits(registration_id), registration.currency, at=at)
+    ledger.lock(session, books.deposits(registration_id), currency=registration.currency, at=at)
     found = session.scalars(select(Deposit).where(Deposit.registration_id == registration_id)).one_or_none()
     if found is None:
         found = Deposit(
@@ -140,7 +140,7 @@ def release(
     before: twice, or two at once, is one effect. The registration is uncovered.
     """
     registration = auctions.require_registration(session, registration_id)
-    ledger.lock(session, books.deposits(registration_id), registration.currency, at=at)
+    ledger.lock(session, books.deposits(registration_id), currency=registration.currency, at=at)
     amount = held(session, registration_id=registration_id, currency=registration.currency)
     if amount:
         deposit = open_deposit(session, registration_id=registration_id, at=at)

@@ -9,8 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from sqlalchemy import ARRAY, BigInteger, Date, Select, String, Text, Uuid, bindparam, func, select, text
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import ARRAY, BigInteger, Boolean, Date, Select, String, Text, Uuid, and_, bindparam, func, select, text
 from sqlalchemy.orm import Session
 
 from marketplace import clock, db
@@ -100,13 +99,18 @@ def post_all(session: Session, drafts: Sequence[Draft], *, actor: Actor, at: dat
     fresh = [(entry_id, draft) for draft, entry_id in zip(drafts, written, strict=True) if entry_id is not None]
     if fresh:
         _write_postings(session, fresh, at=at)
-    sources = {(draft.source_kind, draft.source_id) for draft in drafts}
+    wanted = (
+        func.unnest(
+            bindparam("kinds", [draft.source_kind for draft in drafts], ARRAY(Text)),
+            bindparam("sources", [draft.source_id for draft in drafts], ARRAY(Uuid)),
+        )
+        .table_valued("kind", "source")
+        .render_derived(name="w")
+    )
     found = {
         (entry.source_kind, entry.source_id): entry
         for entry in session.scalars(
-            select(Entry).where(
-                Entry.source_kind.in_({kind for kind, _ in sources}), Entry.source_id.in_({key for _, key in sources})
-            )
+            select(Entry).join(wanted, and_(wanted.c.kind == Entry.source_kind, wanted.c.source == Entry.source_id))
         )
     }
     return [found[draft.source_kind, draft.source_id] for draft in drafts]
@@ -166,34 +170,35 @@ def open_accounts(session: Session, keys: set[tuple[str, str]], *, at: datetime)
     found = _account_ids(session, keys)
     missing = sorted(keys - found.keys())
     if missing:
-        rows = [
-            {
-                "id": db.new_id(),
-                "key": key,
-                "currency": currency,
-                "kind": account_type(key).kind,
-                "limited": account_type(key).limited,
-                "created_at": at,
-            }
-            for key, currency in missing
-        ]
-        for first in range(0, len(rows), 5_000):
-            session.execute(insert(Account).values(rows[first : first + 5_000]).on_conflict_do_nothing())
+        types = [account_type(key) for key, _ in missing]
+        session.execute(
+            text(
+                "INSERT INTO accounts (id, key, currency, kind, limited, created_at)"
+                " SELECT d.*, :at FROM unnest(:ids, :keys, :currencies, :kinds, :limits) AS d ON CONFLICT DO NOTHING"
+            ).bindparams(
+                bindparam("ids", [db.new_id() for _ in missing], ARRAY(Uuid)),
+                bindparam("keys", [key for key, _ in missing], ARRAY(Text)),
+                bindparam("currencies", [currency for _, currency in missing], ARRAY(Text)),
+                bindparam("kinds", [one.kind.value for one in types], ARRAY(Text)),
+                bindparam("limits", [one.limited for one in types], ARRAY(Boolean)),
+                bindparam("at", at, db.UtcDateTime),
+            )
+        )
         found = _account_ids(session, keys)
     return found
 
 
 def _account_ids(session: Session, keys: set[tuple[str, str]]) -> dict[tuple[str, str], uuid.UUID]:
-    names = [key for key, _ in keys]
-    rows = session.execute(
-        select(Account.id, Account.key, Account.currency).where(
-            Account.key == func.any(bindparam("names", names, ARRAY(Text)))
-        )
+    wanted = (
+        func.unnest(bindparam("names", list({key for key, _ in keys}), ARRAY(Text)))
+        .table_valued("key")
+        .render_derived(name="w")
     )
+    rows = session.execute(select(Account.id, Account.key, Account.currency).join(wanted, wanted.c.key == Account.key))
     return {(key, currency): account_id for account_id, key, currency in rows if (key, currency) in keys}
 
 
-def lock(session: Session, account: str, currency: str, *, at: datetime) -> uuid.UUID:
+def lock(session: Session, account: str, *, currency: str, at: datetime) -> uuid.UUID:
     """Open the account if need be and hold its row until the end of the transaction; return its id."""
     account_id = open_accounts(session, {(account, currency)}, at=at)[account, currency]
     session.execute(select(Account.id).where(Account.id == account_id).with_for_update(key_share=True))
@@ -213,7 +218,7 @@ def _sum_of(value_on: date | None, posted_on: date | None) -> Select[str, str, i
 
 
 def balance(
-    session: Session, account: str, currency: str, *, value_on: date | None = None, posted_on: date | None = None
+    session: Session, account: str, *, currency: str, value_on: date | None = None, posted_on: date | None = None
 ) -> int:
     """Return what an account holds in minor units, debit + and credit −, as of the end of a value and posting date."""
     session.flush()
@@ -222,9 +227,9 @@ def balance(
     return int(row[2]) if row else 0
 
 
-def credit(session: Session, account: str, currency: str) -> int:
+def credit(session: Session, account: str, *, currency: str) -> int:
     """Return what we owe on an account in minor units: the balance turned round."""
-    return -balance(session, account, currency)
+    return -balance(session, account, currency=currency)
 
 
 def balances(

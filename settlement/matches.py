@@ -176,7 +176,7 @@ def match_receipt(
     """
     registration = auctions.registration_by_reference(session, reference)
     assert registration is not None
-    ledger.lock(session, books.deposits(registration.id), registration.currency, at=at)
+    ledger.lock(session, books.deposits(registration.id), currency=registration.currency, at=at)
     decision = match_deposit(
         received,
         required=Money(registration.deposit_minor, registration.currency),
@@ -222,7 +222,7 @@ def _match_deal(
         actor=actor,
         at=at,
     )
-    rest = ledger.credit(session, books.unapplied(line.id), line.currency)
+    rest = ledger.credit(session, books.unapplied(line.id), currency=line.currency)
     if not taken or rest == amount_minor:
         return Finding.DEAL_REFUSED
     match = _of_line(line, automatic=automatic)

@@ -10,6 +10,7 @@ from datetime import date, datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from auctions import service as auctions
 from marketplace import audit, db, outbox
 from marketplace.actor import SYSTEM, Actor, OrganisationKind
 from marketplace.errors import NotFound
@@ -52,7 +53,7 @@ def propose_order(
         if payee_organisation_id is None:
             raise ValueError("without a payee the account that owes the money is named")
         account = books.payable(payee_organisation_id)
-    ledger.lock(session, account, currency, at=at)
+    ledger.lock(session, account, currency=currency, at=at)
     existing = _live_order(session, source_kind, source_id)
     if existing is not None:
         return existing
@@ -101,13 +102,13 @@ def _live_order(session: Session, source_kind: str, source_id: uuid.UUID) -> Pay
 def _payee(session: Session, organisation_id: uuid.UUID | None, currency: str) -> Payer:
     if organisation_id is None:
         return Payer(name="", account="")
-    found = newest_bank_account(session, organisation_id, currency)
+    found = newest_bank_account(session, organisation_id, currency=currency)
     if found is not None:
         return Payer(name=found.holder, account=found.number)
     return Payer(name=parties.require_organisation(session, organisation_id).name, account="")
 
 
-def newest_bank_account(session: Session, organisation_id: uuid.UUID, currency: str) -> BankAccount | None:
+def newest_bank_account(session: Session, organisation_id: uuid.UUID, *, currency: str) -> BankAccount | None:
     """Return where an organisation wants to be paid in a currency, None when it never said."""
     return session.scalars(
         select(BankAccount)
@@ -201,7 +202,10 @@ def send_order(session: Session, *, order_id: uuid.UUID, actor: Actor, at: datet
 
 
 def cancel_order(session: Session, *, order_id: uuid.UUID, reason: str, actor: Actor, at: datetime) -> PaymentOrder:
-    """Give up an order that was not sent and put its money back where it came from; raise `IllegalMove`."""
+    """Give up an order that was not sent and put its money back where it came from; raise `IllegalMove`.
+
+    A deposit that is held in full again covers its registration again.
+    """
     order = require_order(session, order_id, actor=actor, for_update=True)
     audit.transition(session, order, "cancel", lifecycle=PAYMENT_ORDER, actor=actor, at=at, reason=reason)
     ledger.post(
@@ -217,7 +221,16 @@ def cancel_order(session: Session, *, order_id: uuid.UUID, reason: str, actor: A
         actor=actor,
         at=at,
     )
+    if order.registration_id is not None:
+        _cover_again(session, order.registration_id, actor=actor, at=at)
     return order
+
+
+def _cover_again(session: Session, registration_id: uuid.UUID, *, actor: Actor, at: datetime) -> None:
+    registration = auctions.require_registration(session, registration_id)
+    held_minor = ledger.credit(session, books.deposits(registration_id), currency=registration.currency)
+    if held_minor >= registration.deposit_minor:
+        auctions.cover_registration(session, registration_id=registration_id, actor=actor, at=at)
 
 
 def settle_order(

@@ -174,7 +174,7 @@ def _compared(found: Sequence[Found], currency: str) -> list[Row]:
 def _price_figures(session: Session, deal: Deal) -> list[Found]:
     receivable, proceeds = books.receivable(deal.id), books.proceeds(deal.id)
     opened = _posted(session, "deal.opened", deal.id, proceeds)
-    received = deal.price_minor - ledger.balance(session, receivable, deal.currency)
+    received = deal.price_minor - ledger.balance(session, receivable, currency=deal.currency)
     found: list[Found] = [
         (Group.PRICE, Figure.AWARD, "deals.price_minor", deal.price_minor),
         (Group.PRICE, Figure.LEDGER_PRICE, f"postings: {proceeds}", -opened),
@@ -265,5 +265,5 @@ def _payout_parts(session: Session, deal: Deal) -> tuple[int, int]:
     paid = session.scalar(
         select(func.coalesce(func.sum(-StatementLine.amount_minor), 0)).where(StatementLine.id.in_(ids))
     )
-    waiting = sum(ledger.credit(session, books.in_payment(order.id), deal.currency) for order in orders)
+    waiting = sum(ledger.credit(session, books.in_payment(order.id), currency=deal.currency) for order in orders)
     return int(paid or 0), waiting

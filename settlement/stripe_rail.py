@@ -216,7 +216,7 @@ def _process(session: Session, row: WebhookEvent, event: dict[str, Any], *, at: 
         actor=SYSTEM,
         at=at,
     )
-    if ledger.credit(session, books.unapplied(row.id), currency) == 0:
+    if ledger.credit(session, books.unapplied(row.id), currency=currency) == 0:
         return "known_payment"
     return _match(session, row, intent, received, at=at)
 

@@ -94,7 +94,7 @@ def _summary(book: _Book, result: Reconciliation) -> None:
         sheet.write_string(number, 2, row.source)
         book.amount(sheet, number, 3, row.amount)
         formula = f"=D{number + 1}-D{first + 1}"
-        sheet.write_formula(number, 4, formula, book.red if row.difference else book.money, row.difference.text)
+        sheet.write_formula(number, 4, formula, book.red if row.difference else book.money, row.difference.to_decimal())
         sheet.write_string(number, 5, row.amount.currency)
     verdict = "agrees" if result.agrees else "differs"
     sheet.write_string(len(result.rows) + 2, 0, book.say(verdict), book.bold if result.agrees else book.red)
@@ -143,7 +143,7 @@ def _funds_flow(book: _Book, result: Reconciliation, deductions: Sequence[DealDe
         number = 2 + len(deductions)
         sheet.write_string(number, 0, book.say("net"))
         sheet.write_string(number, 1, result.deal.seller_name)
-        sheet.write_formula(number, 2, f"=SUM(C2:C{number})", book.money, deal.net.text)
+        sheet.write_formula(number, 2, f"=SUM(C2:C{number})", book.money, deal.net.to_decimal())
 
 
 def _allocation(book: _Book, number: int, rows: Sequence[Allocation], currency: str) -> None:
@@ -157,4 +157,4 @@ def _allocation(book: _Book, number: int, rows: Sequence[Allocation], currency: 
     end = len(rows) + 1
     sheet.write_string(end, 0, book.say("total"), book.bold)
     if rows:
-        sheet.write_formula(end, 2, f"=SUM(C2:C{end})", book.money, total.text)
+        sheet.write_formula(end, 2, f"=SUM(C2:C{end})", book.money, total.to_decimal())

@@ -20,7 +20,7 @@ import pytest
 from alembic import command
 from alembic.config import Config
 from flask import Flask
-from sqlalchemy import create_engine
+from sqlalchemy import NullPool, create_engine
 from sqlalchemy.orm import Session, sessionmaker
 
 import wsgi
@@ -76,12 +76,11 @@ def alembic_config() -> Config:
 
 def migrate(url: str, revision: str = "head") -> None:
     config = alembic_config()
-    engine = create_engine(url)
+    engine = create_engine(url, poolclass=NullPool)  # a connection left to the template would stop every copy of it
     with engine.connect() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, revision)
         connection.commit()
-    engine.dispose()
 
 
 def _named(url: str, database: str) -> str:

@@ -1,5 +1,6 @@
 """Routes of valuation: appraisals, the model beside them, opinions of value, and the methods anyone can repeat."""
 
+import contextlib
 import uuid
 from typing import Any
 
@@ -86,9 +87,10 @@ def tape(appraisal_id: uuid.UUID) -> Response:
 @blueprint.response(200, schemas.AppraisalOut)
 def attach_report(data: dict[str, Any], appraisal_id: uuid.UUID) -> service.AppraisalShown:
     """Upload the report as a PDF; a later one takes the place of an earlier."""
-    file = data["file"]
+    with contextlib.closing(data["file"]) as file:
+        content, name = file.read(), (file.filename or "report.pdf").replace("\x00", "")[:200]
     return service.attach_report(
-        http.session(), appraisal_id, content=file.read(), name=(file.filename or "report.pdf")[:200],
+        http.session(), appraisal_id, content=content, name=name,
         store=runtime.current().files, actor=http.actor(), at=http.at(),
     )  # fmt: skip
 

@@ -165,14 +165,12 @@ def decline(session: Session, appraisal_id: uuid.UUID, *, reason: str, actor: Ac
 
 
 class NotBeingWrittenNow(Conflict):
-    """The report can be put in place only while the valuer works on the appraisal."""
+    """Only while the valuer works on the appraisal is there a tape for it and a place for its report."""
 
     code = "not_being_written_now"
 
     def __init__(self, state: AppraisalState) -> None:
-        super().__init__(
-            f"The appraisal is {state.value}; a report is uploaded while it is engaged.", state=state.value
-        )
+        super().__init__(f"The appraisal is {state.value}; this needs it to be engaged.", state=state.value)
 
 
 def attach_report(
@@ -323,7 +321,9 @@ def report_of(session: Session, appraisal_id: uuid.UUID, *, store: FileStore, ac
 
 def tape_for_valuer(session: Session, appraisal_id: uuid.UUID, *, actor: Actor) -> bytes:
     """Return the masked tape of the package to the valuer that is engaged; raise `NotFound`, `NotBeingWrittenNow`."""
-    appraisal = _locked_as_valuer(session, appraisal_id, actor)
+    appraisal = get_appraisal(session, appraisal_id, actor=actor).appraisal
+    if appraisal.valuer_organisation_id != actor.organisation_id:
+        raise NotFound("appraisal", appraisal_id)
     if appraisal.state is not AppraisalState.ENGAGED:
         raise NotBeingWrittenNow(appraisal.state)
     return packages.masked_tape(session, appraisal.package_id)

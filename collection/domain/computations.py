@@ -10,7 +10,6 @@ from datetime import date, time
 from decimal import Decimal
 from itertools import pairwise
 from typing import Any, Final
-from zoneinfo import ZoneInfo
 
 from collection.domain import balances, clocks, contact, levels
 from marketplace.documents import BadDocument, Node
@@ -201,10 +200,8 @@ def _time(node: Node) -> time:
 def _person(node: Node) -> contact.Person:
     places = node.object(["zone", "reachable", "consent"])
     zone = places["zone"].text(maximum=60)
-    try:
-        ZoneInfo(zone)
-    except (OSError, ValueError):
-        raise places["zone"].refuse("a time zone such as Asia/Shanghai") from None
+    if not contact.is_zone(zone):
+        raise places["zone"].refuse("a time zone such as Asia/Shanghai")
     return contact.Person(zone, reachable=places["reachable"].boolean(), consent=places["consent"].boolean())
 
 

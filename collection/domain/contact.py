@@ -16,6 +16,15 @@ from marketplace.clock import local_date
 _WEEK: Final = timedelta(days=7)
 
 
+def is_zone(name: str) -> bool:
+    """True for the name of a time zone of the IANA database."""
+    try:
+        ZoneInfo(name)
+    except (KeyError, OSError, ValueError):
+        return False
+    return True
+
+
 class Relation(enum.StrEnum):
     """Who would be contacted."""
 

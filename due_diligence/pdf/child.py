@@ -1,4 +1,4 @@
-"""The child process: takes its limits before it looks at anything, does one task, writes one JSON answer, ends.
+"""The child process: takes its limits before it looks at any input, does one task, writes one JSON answer, ends.
 
 `python -m due_diligence.pdf.child TASK MEMORY CPU WALL FILE_BYTES FD…`, started by `sandbox` only.
 """
@@ -30,28 +30,30 @@ def limit(*, memory_bytes: int, cpu_seconds: int, wall_seconds: int, file_bytes:
 
 
 def main(arguments: list[str]) -> int:
-    """Do the task named; return the exit code."""
+    """Do the task named; return the exit code. Our own modules are loaded first, the input is touched under limits."""
     task, *numbers = arguments
     memory_bytes, cpu_seconds, wall_seconds, file_bytes, *descriptors = map(int, numbers)
+    module = _module(task)
     limit(memory_bytes=memory_bytes, cpu_seconds=cpu_seconds, wall_seconds=wall_seconds, file_bytes=file_bytes)
     try:
-        answer = json.dumps(_do(task, descriptors)).encode()
+        answer = json.dumps(_do(module, descriptors)).encode()
     except MemoryError:
         return TOO_LITTLE_MEMORY
     sys.stdout.buffer.write(answer)
     return 0
 
 
-def _do(task: str, descriptors: list[int]) -> Any:
-    if task == "stamp":
-        with os.fdopen(descriptors[2], "wb") as target:
-            return _module(task).stamp(*map(_content, descriptors[:2]), target)
-    return _module(task).answer(*map(_content, descriptors))
-
-
 def _module(task: str) -> Any:
-    """Import what the task needs: after the limits are taken, and nothing else."""
+    """Load what the task needs, without the libraries for images and fonts that pypdf would use: less to attack."""
+    sys.modules.update({"PIL": None, "fontTools": None})  # type: ignore[dict-item]  # None makes an import fail
     return importlib.import_module(f"due_diligence.pdf.{MODULES[task]}")
+
+
+def _do(module: Any, descriptors: list[int]) -> Any:
+    if len(descriptors) == len(("original", "mark", "target")):
+        with os.fdopen(descriptors[2], "wb") as target:
+            return module.stamp(*map(_content, descriptors[:2]), target)
+    return module.answer(*map(_content, descriptors))
 
 
 def _content(descriptor: int) -> bytes:

@@ -1,6 +1,6 @@
 """A child process with limits: address space, processor time, wall time, file size, no core, no children, own session.
 
-A fresh interpreter (about 0.5 s with pypdf) and not a fork: the worker and the web server have threads. The child gets
+A fresh interpreter (about 0.25 s with pypdf) and not a fork: the worker and the web server have threads. The child gets
 an empty environment, so neither keys nor addresses, and its input as unlinked temporary files. Its answer comes through
 a pipe and is read up to a bound. Whatever happens in the child, the parent gets an answer or `ChildDied`.
 """
@@ -88,7 +88,7 @@ def _written(handle: IO[bytes], limits: Limits) -> bytes:
 def _start(task: str, descriptors: list[int], limits: Limits) -> subprocess.Popen[bytes]:
     numbers = [limits.memory_bytes, limits.cpu_seconds, limits.wall_seconds, limits.file_bytes, *descriptors]
     return subprocess.Popen(  # noqa: S603 - our own interpreter and module, numbers for arguments
-        [sys.executable, "-s", "-B", "-m", "due_diligence.pdf.child", task, *map(str, numbers)],
+        [sys.executable, "-s", "-m", "due_diligence.pdf.child", task, *map(str, numbers)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

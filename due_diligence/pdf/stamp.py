@@ -22,6 +22,7 @@ from pypdf.generic import (
 from due_diligence.pdf import carried, layout, reader
 from due_diligence.pdf.layout import OPACITY, Mark
 
+HEADER: Final = b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n"
 MAX_NESTING: Final = 100
 """Direct arrays and dictionaries inside each other."""
 
@@ -80,7 +81,7 @@ class Copy:
 
     def write(self, target: IO[bytes], root: IndirectObject) -> None:
         """Write the file: objects, table, trailer; one revision, no information dictionary."""
-        target.write(b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n")
+        target.write(HEADER)
         places = []
         for number, value in enumerate(self.objects[1:], start=1):
             places.append(target.tell())

@@ -6,13 +6,14 @@ the tests that such a page shows ink; pdfium is not part of the product.
 """
 
 import io
+import re
 from typing import Any, Final
 
 import pypdf
 from pypdf._configuration import overwrite_configuration
 from pypdf.generic import ArrayObject, DictionaryObject, IndirectObject, StreamObject
 
-from due_diligence.pdf import carried, layout, reader
+from due_diligence.pdf import carried, layout, reader, stamp
 from due_diligence.pdf.layout import Mark
 
 _CATALOGUE: Final = {"/Type", "/Pages", "/OCProperties"}
@@ -34,6 +35,11 @@ _ACTIONS: Final = frozenset(
 )
 _TYPES: Final = frozenset(["/Filespec", "/EmbeddedFile", "/Action", "/Annot", "/ObjStm"])
 _KEYS: Final = frozenset(["/OpenAction", "/EmbeddedFiles", "/JavaScript", "/XFA", "/AcroForm", "/RichMediaContent"])
+
+
+_TAIL: Final = re.compile(
+    rb"trailer\n<< /Size (?P<size>[0-9]{1,9}) /Root [0-9]{1,9} 0 R >>\nstartxref\n(?P<start>[0-9]{1,12})\n%%EOF\n\Z"
+)
 
 
 class Faulty(Exception):
@@ -58,8 +64,8 @@ def _require(holds: bool, fault: str) -> None:  # noqa: FBT001 - private, reads 
 
 def _check(content: bytes, mark: Mark) -> int:
     overwrite_configuration(**reader.LIMITS)
+    _require(_single_revision(content), "more than one revision")
     copy = pypdf.PdfReader(io.BytesIO(content), strict=True)
-    _require(content.count(b"%%EOF\n", -8) == 1 and "/Prev" not in copy.trailer, "more than one revision")
     _require(not copy.is_encrypted and set(copy.trailer) == {"/Size", "/Root"}, "trailer")
     _require(set(copy.root_object) <= _CATALOGUE, "catalogue")
     marks = set()
@@ -69,6 +75,21 @@ def _check(content: bytes, mark: Mark) -> int:
     _mark(copy, marks.pop(), mark)
     _inert(copy)
     return len(copy.pages)
+
+
+def _single_revision(content: bytes) -> bool:
+    """Whether the file is header, objects, one table and trailer, as the stamp writes it, with not a byte more."""
+    found = _TAIL.search(content, max(0, len(content) - 200))
+    if found is None or not content.startswith(stamp.HEADER):
+        return False
+    size, start = int(found["size"]), int(found["start"])
+    head = b"xref\n0 %d\n0000000000 65535 f \n" % size
+    entries = content[start + len(head) : found.start()]
+    if content[start : start + len(head)] != head or len(entries) != 20 * (size - 1):
+        return False
+    places = [int(entries[position : position + 10]) for position in range(0, len(entries), 20)]
+    named = all(content.startswith(b"%d 0 obj\n" % number, place) for number, place in enumerate(places, start=1))
+    return named and places[0] == len(stamp.HEADER) and places == sorted(places)
 
 
 def _page(page: pypdf.PageObject) -> int:

@@ -67,23 +67,21 @@ def check(pages: list[pypdf.PageObject], catalogue: DictionaryObject) -> None:
 
 
 def _contents(page: pypdf.PageObject, scale: _Scale) -> None:
+    """Inflate the parts of a page's instructions without keeping them, then decode the whole as a copy does."""
+    for part in _parts(page):
+        _stream(part, scale)
     content = page.get_contents()
-    if content is None:
-        return
-    size = len(content.get_data())
+    size = len(content.get_data()) if content is not None else 0
     if size > MAX_CONTENT_BYTES:
-        raise TooHeavy("a page unpacks to too many drawing instructions", bomb=size > BOMB_RATIO * _packed(page))
-    if size > BOMB_BYTES and size > BOMB_RATIO * _packed(page):
-        raise TooHeavy("a page unpacks to far more than it holds", bomb=True)
+        raise TooHeavy("a page unpacks to too many drawing instructions", bomb=False)
     scale.add(size)
 
 
-def _packed(page: pypdf.PageObject) -> int:
-    contents = page.get("/Contents")
-    contents = contents.get_object() if contents is not None else None
-    parts = list(contents) if isinstance(contents, ArrayObject) else [contents]
-    streams = [part.get_object() for part in parts if part is not None]
-    return sum(len(stream._data) for stream in streams if isinstance(stream, StreamObject))  # noqa: SLF001 - packed bytes
+def _parts(page: pypdf.PageObject) -> list[StreamObject]:
+    contents = carried.resolved(page, "/Contents")
+    entries = list.__iter__(contents) if isinstance(contents, ArrayObject) else iter([contents])
+    parts = [entry.get_object() for entry in entries if entry is not None]
+    return [part for part in parts if isinstance(part, StreamObject)]
 
 
 def _drain(scale: _Scale) -> None:
@@ -160,5 +158,6 @@ def _inflated(packed: bytes, layers: int, allowed: int) -> int:
             continue
         size += len(out)
         if size > allowed:
-            raise TooHeavy("a stream unpacks to far more than it may", bomb=size > BOMB_RATIO * max(1, len(packed)))
+            used = len(packed) - len(stages[0].unconsumed_tail)
+            raise TooHeavy("a stream unpacks to far more than it may", bomb=size > BOMB_RATIO * max(1, used))
     return size

@@ -2,9 +2,10 @@
 
 import hashlib
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -151,9 +152,9 @@ def get_tape(session: Session, tape_id: uuid.UUID, *, actor: Actor) -> Tape:
     return tape
 
 
-def tape_errors(session: Session, tape_id: uuid.UUID, *, actor: Actor) -> Iterator[tuple[int, str, str, str, str]]:
+def tape_errors(session: Session, tape_id: uuid.UUID, *, actor: Actor) -> Iterator[Sequence[Any]]:
     """Rows (row number, header, found, allowed, code) of a tape's errors in order, at most `ERRORS_SHOWN`."""
     get_tape(session, tape_id, actor=actor)
     columns = (TapeError.row_number, TapeError.column_header, TapeError.found, TapeError.allowed, TapeError.code)
     query = select(*columns).where(TapeError.tape_id == tape_id).order_by(TapeError.row_number, TapeError.id)
-    return (row._tuple() for row in session.execute(query.limit(ERRORS_SHOWN)))  # noqa: SLF001 - the typed tuple of a row
+    return iter(session.execute(query.limit(ERRORS_SHOWN)))

@@ -72,7 +72,8 @@ def _import(session: Session, tape: Tape, *, store: FileStore, vault: Vault, pro
     tape.rows = table.rows.height + len(table.ragged)
     tape.bad_rows = faults["row"].n_unique()
     tape.errors = faults.height
-    staging.write_errors(session, tape.id, faults.sort("row", maintain_order=True).head(MAX_ERRORS_KEPT))
+    kept = faults.sort("row", maintain_order=True).head(MAX_ERRORS_KEPT)
+    staging.write_errors(session, kept, tape_id=tape.id)
     if tape.bad_rows and (tape.on_error is OnError.REFUSE_ALL or tape.bad_rows == tape.rows):
         detail = (
             f"{tape.bad_rows} of {tape.rows} rows cannot be right; nothing was imported. See the errors of the tape."

@@ -61,7 +61,7 @@ class Applied:
     unchanged: int
 
 
-def copy(session: Session, table: str, columns: Sequence[str], frame: pl.DataFrame) -> None:
+def copy(session: Session, frame: pl.DataFrame, *, table: str, columns: Sequence[str]) -> None:
     """COPY a frame into a table over the session's own connection, in its transaction."""
     connection: Any = session.connection().connection.driver_connection
     statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv, NULL '')").format(
@@ -85,11 +85,11 @@ def prepare(session: Session) -> None:
 
 def stage(session: Session, sealed: pl.DataFrame) -> None:
     """Add sealed rows to the staging table."""
-    copy(session, "staged_cases", tuple(_STAGED), sealed)
+    copy(session, sealed, table="staged_cases", columns=tuple(_STAGED))
 
 
-def write_errors(session: Session, tape_id: uuid.UUID, faults: pl.DataFrame) -> None:
-    """Keep faults (row, column, found, allowed, code) as rows of the tape; NUL, which text cannot hold, as a picture."""
+def write_errors(session: Session, faults: pl.DataFrame, *, tape_id: uuid.UUID) -> None:
+    """Keep faults (row, column, found, allowed, code) as rows of the tape; a NUL, which text cannot hold, as ␀."""
     shown = faults.select(
         tape_id=pl.lit(str(tape_id)),
         row_number="row",

@@ -71,7 +71,7 @@ def require_package(session: Session, package_id: uuid.UUID, *, for_update: bool
     return package
 
 
-def own_locked(session: Session, package_id: uuid.UUID, actor: Actor) -> Package:
+def own_locked(session: Session, package_id: uuid.UUID, *, actor: Actor) -> Package:
     """Return the actor's own package, locked; raise `NotFound`."""
     package = require_package(session, package_id, for_update=True)
     if package.organisation_id != actor.organisation_id:

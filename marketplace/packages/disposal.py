@@ -20,7 +20,7 @@ from marketplace.packages.models import Package, PackageCase
 
 def cancel_package(session: Session, package_id: uuid.UUID, *, reason: str, actor: Actor, at: datetime) -> Package:
     """Give up a draft or frozen package; its cases are open again. Raises `NotFound` or `IllegalMove`."""
-    package = own_locked(session, package_id, actor)
+    package = own_locked(session, package_id, actor=actor)
     audit.transition(session, package, "cancel", lifecycle=PACKAGE, actor=actor, at=at, reason=reason)
     release(session, package, actor=actor, at=at)
     session.flush()

@@ -83,7 +83,7 @@ def freeze_package(session: Session, package_id: uuid.UUID, *, cut_off_on: date,
     The cases are locked before they are taken: of two freezes at once the later gets what the earlier left. Raises
     `NotFound`, `IllegalMove`, `CutOffOfTheFuture`, `BalancesAfterCutOff`, `NothingToFreeze`.
     """
-    package = own_locked(session, package_id, actor)
+    package = own_locked(session, package_id, actor=actor)
     PACKAGE.move(package.state, "freeze")
     if cut_off_on > local_date(at, _ZONE):
         raise CutOffOfTheFuture(cut_off_on)

@@ -158,8 +158,8 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["mapping_id"], ["tape_mappings.id"], name=op.f("fk_tapes_mapping_id")),
         sa.ForeignKeyConstraint(["organisation_id"], ["organisations.id"], name=op.f("fk_tapes_organisation_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_tapes")),
+        sa.UniqueConstraint("organisation_id", "id", name=op.f("uq_tapes_organisation_id_id")),
     )
-    op.create_index("ix_tapes_organisation_id", "tapes", ["organisation_id", "id"], unique=False)
     op.create_index(
         "uq_tapes_content",
         "tapes",
@@ -272,14 +272,15 @@ def upgrade() -> None:
             "principal_minor >= 0 AND interest_minor >= 0 AND other_minor >= 0",
             name=op.f("ck_cases_balances_not_negative"),
         ),
-        sa.ForeignKeyConstraint(["organisation_id"], ["organisations.id"], name=op.f("fk_cases_organisation_id")),
-        sa.ForeignKeyConstraint(["tape_id"], ["tapes.id"], name=op.f("fk_cases_tape_id")),
+        sa.ForeignKeyConstraint(
+            ["organisation_id", "tape_id"],
+            ["tapes.organisation_id", "tapes.id"],
+            name=op.f("fk_cases_organisation_id_tape_id"),
+        ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_cases")),
         sa.UniqueConstraint("organisation_id", "case_key", name=op.f("uq_cases_organisation_id_case_key")),
     )
-    op.create_index("ix_cases_borrower_fingerprint", "cases", ["borrower_fingerprint"], unique=False)
     op.create_index("ix_cases_organisation_id_state", "cases", ["organisation_id", "state", "id"], unique=False)
-    op.create_index(op.f("ix_cases_tape_id"), "cases", ["tape_id"], unique=False)
     op.create_table(
         "tape_errors",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
@@ -425,9 +426,7 @@ def downgrade() -> None:
     op.drop_table("collaterals")
     op.drop_index("ix_tape_errors_tape_id", table_name="tape_errors")
     op.drop_table("tape_errors")
-    op.drop_index(op.f("ix_cases_tape_id"), table_name="cases")
     op.drop_index("ix_cases_organisation_id_state", table_name="cases")
-    op.drop_index("ix_cases_borrower_fingerprint", table_name="cases")
     op.drop_table("cases")
     op.drop_index(
         "uq_tapes_content",
@@ -435,7 +434,6 @@ def downgrade() -> None:
         postgresql_nulls_not_distinct=True,
         postgresql_where=sa.text("state <> 'refused'"),
     )
-    op.drop_index("ix_tapes_organisation_id", table_name="tapes")
     op.drop_table("tapes")
     op.drop_table("tape_versions")
     op.drop_table("strata")

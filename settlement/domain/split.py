@@ -140,7 +140,7 @@ def _read_cases(node: Node) -> Cases:
     texts: list[str] = []
     for index, row in enumerate(node.list(minimum=1)):
         value = row.value
-        if type(value) is not dict or len(value) != 2 or "case" not in value or "weight" not in value:  # noqa: PLR2004
+        if type(value) is not dict or len(value) != 2 or "case" not in value or "weight" not in value:  # noqa: PLR2004 - its two keys
             row.object(required=("case", "weight"))
         key = row.child("case").text()
         if key in keys:

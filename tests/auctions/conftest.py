@@ -3,7 +3,6 @@
 Appraisal and room belong to other packages and have tests of their own; here their doors are answered by `Stage`.
 """
 
-import sys
 import types
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -12,11 +11,13 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-import valuation
+from auctions import service
 from due_diligence import service as due_diligence
+from marketplace.actor import SYSTEM
 from marketplace.clock import format_instant
 from marketplace.packages.domain.package import PackageState
 from marketplace.packages.models import Package
+from valuation import service as valuation
 
 OPENS = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 ENDS = OPENS + timedelta(hours=1)
@@ -98,9 +99,6 @@ class Stage:
         return row
 
     def cover(self, registration_id):
-        from auctions import service
-        from marketplace.actor import SYSTEM
-
         with self.sessions.begin() as session:
             service.cover_registration(session, registration_id=registration_id, actor=SYSTEM, at=self.clock.now())
 
@@ -123,10 +121,7 @@ class Stage:
 @pytest.fixture
 def stage(api, people, clock, sessions, monkeypatch):
     made = Stage(api, people, clock, sessions)
-    doors = types.ModuleType("valuation.service")
-    doors.accepted_appraisal = lambda *_, **__: object() if made.appraised else None
-    monkeypatch.setitem(sys.modules, "valuation.service", doors)
-    monkeypatch.setattr(valuation, "service", doors, raising=False)
+    monkeypatch.setattr(valuation, "accepted_appraisal", lambda *_, **__: object() if made.appraised else None)
     monkeypatch.setattr(due_diligence, "room_of_package", lambda *_: made.room)
     monkeypatch.setattr(due_diligence, "agreement_in_force", lambda *_, **__: made.agreed)
     made.at(clock.at)

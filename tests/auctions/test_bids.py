@@ -72,7 +72,7 @@ def test_whoever_is_not_registered_is_refused(stage):
 @pytest.mark.parametrize(
     "amount",
     [
-        {"amount": 100000, "currency": "CNY"}, {"amount": "-1", "currency": "CNY"}, {"amount": "NaN", "currency": "CNY"},
+        {"amount": 100000, "currency": "CNY"}, {"amount": "-1", "currency": "CNY"}, cny("NaN"),
         {"amount": "1e6", "currency": "CNY"}, {"amount": "100000.001", "currency": "CNY"}, "100000.00", None,
         {"amount": "99999999999999999999", "currency": "CNY"}, {"amount": "100000.00", "currency": "USD"},
     ],
@@ -144,8 +144,8 @@ def test_postgresql_itself_holds_the_order_of_bids_and_never_changes_one(stage):
     listing = stage.live(people.buyer, people.other_buyer)
     stage.bid(listing, people.buyer, "100000.00")
     copy = (
-        "INSERT INTO bids SELECT gen_random_uuid(), auction_id, sequence + {gap}, registration_id, amount_minor + {more},"
-        " at + interval '{shift}', ends_at, '{key}', NULL, NULL FROM bids"
+        "INSERT INTO bids SELECT gen_random_uuid(), auction_id, sequence + {gap}, registration_id,"
+        " amount_minor + {more}, at + interval '{shift}', ends_at, '{key}', NULL, NULL FROM bids"
     )
     for gap, more, shift in ((0, 1, "0"), (2, 1, "0"), (1, 0, "0"), (1, -1, "0"), (1, 1, "-1 ms")):
         with stage.sessions() as session, pytest.raises(IntegrityError):

@@ -1,11 +1,12 @@
 """Applying to a listing, its decision, and who sees what of it."""
 
-from datetime import timedelta
+import uuid
 
 import pytest
 
 from auctions import service
 from auctions.domain.references import read_reference
+from auctions.registration import Leading
 from marketplace.actor import SYSTEM
 from tests.auctions.conftest import OPENS, cny
 
@@ -35,8 +36,6 @@ def test_a_buyer_applies_is_approved_and_covered(stage):
 
 
 def shown_id(row):
-    import uuid
-
     return uuid.UUID(row["id"])
 
 
@@ -105,14 +104,8 @@ def test_the_leader_stays_and_so_does_its_deposit(stage):
     left = stage.api.as_(people.buyer).post(f"/registrations/{row['id']}/withdraw", json={"reason": "regret"})
     refused = stage.api.as_(people.admin).post(f"/registrations/{row['id']}/refuse", json={"reason": "late"})
     assert refusal(left) == refusal(refused) == (409, "leading")
-    with stage.sessions() as session, pytest.raises(service_leading()):
+    with stage.sessions() as session, pytest.raises(Leading):
         service.uncover_registration(session, registration_id=shown_id(row), actor=SYSTEM, at=stage.clock.now())
-
-
-def service_leading():
-    from auctions.registration import Leading
-
-    return Leading
 
 
 def test_uncovering(stage):
@@ -123,4 +116,3 @@ def test_uncovering(stage):
         with stage.sessions.begin() as session:
             service.uncover_registration(session, registration_id=shown_id(row), actor=SYSTEM, at=stage.clock.now())
     assert refusal(stage.bid(listing, people.buyer, "100000.00")) == (403, "deposit_not_held")
-    stage.at(OPENS + timedelta(minutes=2))

@@ -18,6 +18,7 @@ def deliver(api, people, work) -> Callable[..., Any]:
         data = {"currency": "CNY", "as_of_on": "2026-01-31", **terms}
         content = content.encode() if isinstance(content, str) else content
         response = client.post("/tapes", data={**data, "file": (io.BytesIO(content), name)})
+        response.request.environ["wsgi.input"].close()  # a large body lies in a temporary file of the test client
         assert response.status_code == status, response.text
         if status != 202:
             return response.get_json()

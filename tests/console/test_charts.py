@@ -1,5 +1,6 @@
 """The geometry of pictures: whole, in range, in proportion."""
 
+import itertools
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import given
@@ -35,7 +36,7 @@ def test_ticks_span_the_values_in_round_steps(one, other, most):
     assert marks[0] <= low
     assert marks[-1] >= high
     assert 2 <= len(marks) <= most + 2
-    (step,) = {after - before for before, after in zip(marks, marks[1:], strict=False)}
+    (step,) = {after - before for before, after in itertools.pairwise(marks)}
     assert str(step).rstrip("0") in {"1", "2", "5"}
 
 
@@ -46,7 +47,7 @@ def test_the_line_rises_from_left_to_right_inside_the_picture(raw):
     line = charts.price_line(bids, start=10**6, opens_at=T0, until=T0 + timedelta(seconds=5000))
     assert line is not None
     assert len(line.dots) == len(bids)
-    for before, after in zip(line.steps, line.steps[1:], strict=False):
+    for before, after in itertools.pairwise(line.steps):
         assert before.x <= after.x
         assert before.y >= after.y, "a higher price stands nearer to the top"
         assert before.x == after.x or before.y == after.y, "a staircase"

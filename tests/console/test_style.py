@@ -46,7 +46,9 @@ def test_contrast_is_computed_right():
 def test_colours_that_meet_have_enough_contrast(theme):
     tokens = themes()[theme]
     faint = {
-        (a, b): round(contrast(tokens[a], tokens[b]), 2) for a, b, least in PAIRS if contrast(tokens[a], tokens[b]) < least
+        (a, b): round(contrast(tokens[a], tokens[b]), 2)
+        for a, b, least in PAIRS
+        if contrast(tokens[a], tokens[b]) < least
     }
     assert not faint
 

@@ -1,14 +1,17 @@
+import functools
 import io
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
 import pytest
-from tests.due_diligence.papers import text_pdf
 
+from due_diligence.pdf import reader, sandbox, stamp, verify
 from marketplace.packages.models import Package
 from marketplace.packages.service import PackageState
+from tests.due_diligence.papers import text_pdf
 from tests.people import Person
 
 
@@ -75,3 +78,16 @@ def house(api, people, work, make_package) -> House:
     body = {"package_id": package_id, "access": "licensed_buyers"}
     room = api.as_(people.seller.token).ok("POST", "/rooms", 201, json=body)
     return House(api, people, package_id, room["id"], work)
+
+
+@functools.cache
+def _in_process(task: str, inputs: tuple[bytes, ...]) -> sandbox.Answer:
+    target = io.BytesIO()
+    doing = {"read": reader.answer, "stamp": functools.partial(stamp.stamp, target=target), "verify": verify.answer}
+    return sandbox.Answer(json.dumps(doing[task](*inputs)).encode(), target.getvalue())
+
+
+@pytest.fixture
+def quick_children(monkeypatch):
+    """Do the children's work in this process, for tests about something else; test_children.py starts real ones."""
+    monkeypatch.setattr(sandbox, "run", lambda task, inputs, **_: _in_process(task, tuple(inputs)))

@@ -54,8 +54,8 @@ def page_pdf(content: bytes, *, page: bytes = b"/MediaBox [0 0 595 842]", packed
     )
 
 
-def bomb(size: int = 600_000_000) -> bytes:
-    """A page whose instructions are blanks without end: about 600 KB that unpack to 600 MB."""
+def bomb(size: int = 300_000_000) -> bytes:
+    """A page whose instructions are blanks without end: about 300 KB that unpack to 300 MB."""
     packer = zlib.compressobj(9)
     block = b" " * 1_000_000
     packed = b"".join([packer.compress(block) for _ in range(size // len(block))]) + packer.flush()
@@ -115,3 +115,35 @@ def active() -> bytes:
             7: stream(b"MZ evil program", b"/Type /EmbeddedFile"),
         }
     )
+
+
+def hidden_bomb(size: int = 50_000_000) -> bytes:
+    """A page that draws a form which unpacks to 50 MB of blanks: the page itself is small."""
+    return raw_pdf(
+        {
+            1: b"<< /Type /Catalog /Pages 2 0 R >>",
+            2: b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
+            3: b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents 4 0 R "
+            b"/Resources << /XObject << /X 5 0 R >> >> >>",
+            4: stream(b"/X Do"),
+            5: stream(
+                zlib.compress(b" " * size, 9), b"/Type /XObject /Subtype /Form /BBox [0 0 9 9] /Filter /FlateDecode"
+            ),
+        }
+    )
+
+
+def circle() -> bytes:
+    """A page tree that comes back to itself."""
+    return raw_pdf(
+        {
+            1: b"<< /Type /Catalog /Pages 2 0 R >>",
+            2: b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
+            3: b"<< /Type /Pages /Kids [2 0 R] /Count 1 >>",
+        }
+    )
+
+
+def deep(depth: int = 20_000) -> bytes:
+    """Arrays inside arrays until a parser's stack ends."""
+    return raw_pdf({1: b"<< /Type /Catalog /Pages 2 0 R >>", 2: b"[" * depth + b"]" * depth})

@@ -100,7 +100,10 @@ def test_a_filter_takes_only_what_fits(api, people, deliver, package, freeze):
     assert set(mortgaged["header"]["securities"]) == {"mortgaged"}
     small = freeze(
         package(
-            amount_max={"amount": "20000.00", "currency": "CNY"}, days_past_due_min=361, provinces=["广东"], products=["信用卡"]
+            amount_max={"amount": "20000.00", "currency": "CNY"},
+            days_past_due_min=361,
+            provinces=["广东"],
+            products=["信用卡"],
         )
     )
     rows = _read(api.as_(people.seller).get(f"/packages/{small['id']}/tape.csv").data)

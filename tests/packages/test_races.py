@@ -30,7 +30,11 @@ def test_the_second_freeze_gets_what_the_first_left(sessions, people, clock, del
         try:
             with sessions.begin() as session:
                 service.freeze_package(
-                    session, uuid.UUID(made["id"]), cut_off_on=demo_tape.AS_OF_ON, actor=people.seller.actor, at=clock.now()
+                    session,
+                    uuid.UUID(made["id"]),
+                    cut_off_on=demo_tape.AS_OF_ON,
+                    actor=people.seller.actor,
+                    at=clock.now(),
                 )
         except BaseException as failure:  # noqa: BLE001 - shown by the main thread
             failures.append(failure)
@@ -46,7 +50,10 @@ def test_the_second_freeze_gets_what_the_first_left(sessions, people, clock, del
     second.join(20)
     assert failures == []
     with sessions() as session:
-        taken = {made["id"]: {case.case_id for case in service.frozen_cases(session, uuid.UUID(made["id"]))} for made in (cards, everything)}
+        taken = {
+            made["id"]: {case.case_id for case in service.frozen_cases(session, uuid.UUID(made["id"]))}
+            for made in (cards, everything)
+        }
     assert taken[cards["id"]]
     assert taken[everything["id"]]
     assert taken[cards["id"]].isdisjoint(taken[everything["id"]])

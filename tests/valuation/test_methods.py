@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from marketplace.documents import BadDocument, Node
 from valuation.domain import methods
-from valuation.domain.figures import round_once
+from valuation.domain.figures import ResultTooLarge, round_once
 
 
 def value(method, inputs, currency="CNY"):
@@ -465,7 +465,7 @@ def test_contradictions_are_named_by_their_place(method, inputs, pointer):
 
 def test_a_result_beyond_all_measure_is_refused():
     rows = [{"ratio": "999999999999999999", "adjustments": ["999999999999999999"] * 5}]
-    with pytest.raises(Exception, match="sixty|60"):
+    with pytest.raises(ResultTooLarge):
         result("comparables", {"claim": "1", "comparables": rows})
 
 
@@ -529,9 +529,7 @@ def test_start_prices_equal_fractions(opinions, floor_rate, cuts):
     st.lists(st.tuples(cents, st.integers(1, 4), st.none() | cents), max_size=8),
 )
 def test_lien_waterfall_neither_makes_nor_loses_a_cent(proceeds, rows):
-    liens = [
-        {"name": f"{n}", "rank": rank, "claim": claim, "cap": cap} for n, (claim, rank, cap) in enumerate(rows)
-    ]
+    liens = [{"name": f"{n}", "rank": rank, "claim": claim, "cap": cap} for n, (claim, rank, cap) in enumerate(rows)]
     found = result("lien_waterfall", {"proceeds": proceeds, "costs": [], "liens": liens})
     paid = [Fraction(row["amount"]) for row in found["paid"]]
     assert sum(paid) + Fraction(found["surplus"]) == Fraction(proceeds)
@@ -590,6 +588,50 @@ def test_command_line(tmp_path):
     )
     assert json.loads(answer.stdout) == value("secured_liquidation", SECURED)
     file.write_text('{"method": "secured_liquidation"}')
-    refused = subprocess.run([sys.executable, "-m", "valuation", "value", str(file)], capture_output=True, text=True)
+    refused = subprocess.run(
+        [sys.executable, "-m", "valuation", "value", str(file)], capture_output=True, text=True, check=False
+    )
     assert (refused.returncode, refused.stdout) == (2, "")
     assert json.loads(refused.stderr)["errors"][0]["pointer"] == "/currency"
+
+
+JUNK = [
+    None, True, 1, -1, 10**30, "", "-1", "1e5", "NaN", "0.0000000000001", "\x00", "\ud800", "x" * 2000, [], {}, [None],
+    {"a": 1}, "2026-02-30", "999999999999999999.99", "１",
+]  # fmt: skip
+LIENS = {
+    "proceeds": "100.01", "costs": ["0.01"],
+    "liens": [{"name": "b", "rank": 7, "claim": "100.00"}, {"name": "a", "rank": 2, "claim": "80.00", "cap": "60.00"}],
+}  # fmt: skip
+FLOWS = {"flows": [{"on": "2026-01-01", "amount": "-1.00"}, {"on": "2027-01-01", "amount": "2.00"}], "rate": "0.1"}
+
+
+def _places(value, path=()):
+    yield path
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, inner in items:
+        yield from _places(inner, (*path, key))
+
+
+def _outcome(document):
+    """Where it was refused, `/answered` when it was not; anything but a refusal fails the test."""
+    try:
+        json.dumps(methods.value(Node(document)))
+    except BadDocument as refused:
+        return refused.errors[0]["pointer"]
+    return "/answered"
+
+
+@pytest.mark.parametrize(
+    ("method", "inputs"), [("secured_liquidation", SECURED), ("lien_waterfall", LIENS), ("cash_flows", FLOWS)]
+)
+def test_junk_anywhere_is_answered_or_refused_by_its_place(method, inputs):
+    document = {"method": method, "currency": "CNY", "inputs": inputs}
+    for path in list(_places(document))[1:]:
+        for junk in JUNK:
+            changed = json.loads(json.dumps(document))
+            target = changed
+            for key in path[:-1]:
+                target = target[key]
+            target[path[-1]] = junk
+            assert _outcome(changed).startswith("/")

@@ -61,12 +61,15 @@ def wide(precision: int = PRECISION) -> Context:
     )
 
 
+_WIDE: Final = wide()
+
+
 def exact(function: Callable[P, R]) -> Callable[P, R]:
     """Run a function with wide decimals, whatever the thread's own context says."""
 
     @functools.wraps(function)
     def inside(*args: P.args, **kwargs: P.kwargs) -> R:
-        with localcontext(wide()):
+        with localcontext(_WIDE):
             return function(*args, **kwargs)
 
     return inside
@@ -79,8 +82,8 @@ def round_once(value: Decimal, places: int, rounding: str = ROUND_HALF_UP) -> De
     """
     if value and value.adjusted() >= LARGEST:
         raise ResultTooLarge
-    with localcontext(wide()):
-        rounded = value.quantize(SETTLED).quantize(Decimal(1).scaleb(-places), rounding=rounding)
+    settled = value.quantize(SETTLED, context=_WIDE)
+    rounded = settled.quantize(Decimal(1).scaleb(-places), rounding=rounding, context=_WIDE)
     return rounded or rounded.copy_abs()
 
 
@@ -91,15 +94,23 @@ def to_currency(value: Decimal, currency: str, rounding: Rounding = Rounding.HAL
 
 def ratio(part: Decimal, whole: Decimal, places: int = 6) -> Decimal | None:
     """Return part / whole rounded once; None when the whole is nothing."""
-    with localcontext(wide()):
+    with localcontext(_WIDE):
         return round_once(part / whole, places) if whole else None
 
 
 @functools.lru_cache(maxsize=4096)
 def growth(rate: Decimal, years: Decimal) -> Decimal:
     """Return (1 + rate) ** years, by which a later amount is divided to know what it is worth now."""
-    with localcontext(wide()):
-        return (ONE + rate) ** years
+    with localcontext(_WIDE):
+        whole, part = divmod(years, ONE)
+        grown = (ONE + rate) ** int(whole)
+        return grown * (part * _logarithm(rate)).exp() if part else grown
+
+
+@functools.lru_cache(maxsize=256)
+def _logarithm(rate: Decimal) -> Decimal:
+    with localcontext(_WIDE):
+        return (ONE + rate).ln()
 
 
 def total(values: Iterable[Decimal]) -> Decimal:

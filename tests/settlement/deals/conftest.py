@@ -1,4 +1,4 @@
-"""A sale on its way: a frozen package that was auctioned, with three bidders whose deposits came in by bank statement."""
+"""A sale on its way: a frozen package that was auctioned, and three bidders whose deposits came in by bank."""
 
 import importlib.util
 import io
@@ -65,8 +65,7 @@ class Sale:
         """Import a bank statement of (minor units, remittance, counterparty) lines."""
         rows = ["date,amount,remittance,counterparty,counterparty account,reference"]
         for minor, remittance, name in lines:
-            sign, minor = ("-", -minor) if minor < 0 else ("", minor)
-            amount = f"{sign}{minor // 100}.{minor % 100:02d}"
+            amount = f"{'-' * (minor < 0)}{abs(minor) // 100}.{abs(minor) % 100:02d}"
             rows.append(f"2026-03-02,{amount},{remittance},{name},6222{name},B{next(self.numbers):06d}")
         file = (io.BytesIO("\n".join(rows).encode()), "statement.csv")
         data = {"file": file, "account": "110000001", "currency": "CNY"}

@@ -1,6 +1,5 @@
 """From the award to the settled deal, over the public API, with the bank's own lines."""
 
-import json
 import uuid
 from decimal import Decimal
 
@@ -59,7 +58,7 @@ def test_the_whole_way(sale):
     finance = sale.api.as_(sale.people.finance)
     shares = finance.ok("GET", f"/deals/{deal['id']}/allocations")["items"]
     weights = {row["case_key"]: minor(row["weight"]) for row in shares}
-    assert weights == {f"LN{n}": n * 100033 + 0 - (n - 1) * 33 + n * 100 + 10 for n in (1, 2, 3, 4, 10)} | {}
+    assert weights == {f"LN{n}": n * 1000_00 + 33 + n * 1_00 + 10 for n in (1, 2, 3, 4, 10)}
     keys = sorted(weights)
     parts = dict(zip(keys, share_out(NET, [weights[key] for key in keys], keys), strict=True))
     assert {row["case_key"]: minor(row["amount"]) for row in shares} == parts
@@ -96,7 +95,8 @@ def test_payments_add_up_and_the_excess_stays_unapplied(sale):
     deal = sale.deal()
     assert (deal["state"], minor(deal["due"]), minor(deal["received"])) == ("paid", 0, due)
     left = sale.sql(
-        "SELECT -sum(p.amount_minor) FROM postings p JOIN accounts a ON a.id = p.account_id WHERE a.key LIKE 'unapplied:%'"
+        "SELECT -sum(p.amount_minor) FROM postings p JOIN accounts a ON a.id = p.account_id "
+        "WHERE a.key LIKE 'unapplied:%'"
     )
     assert left == [(499,)]
     sale.statement((700, reference, "buyer"))
@@ -141,7 +141,14 @@ def test_strangers_see_nothing(sale):
     paths = ["", "/funds-flow", "/funds-flow.json", "/allocations", "/invoice.pdf", "/statement.pdf"]
     people = sale.people
     for path in paths:
-        for who in (people.seller, people.seller_agent, people.buyer, people.buyer_analyst, people.finance, people.auditor):
+        for who in (
+            people.seller,
+            people.seller_agent,
+            people.buyer,
+            people.buyer_analyst,
+            people.finance,
+            people.auditor,
+        ):
             assert sale.api.as_(who).get(f"/deals/{deal['id']}{path}").status_code == 200, path
         for who in (people.other_seller, people.other_buyer):
             assert sale.api.as_(who).get(f"/deals/{deal['id']}{path}").status_code == 404, path
@@ -186,15 +193,9 @@ def test_fee_schedules_are_versions_and_a_deal_keeps_its_own(sale):
     assert admin.ok("POST", "/fee-schedules", 201, json=body)["version"] == 2
     sale.award()
     sale.work()
-    sale.clock.advance(days=2)
-    flow = sale.api.as_(sale.people.auditor)
-    deal_id = sale.sql("SELECT id FROM deals")[0][0]
     assert sale.sql("SELECT version FROM fee_schedules s JOIN deals d ON d.fee_schedule_id = s.id") == [(1,)]
-    del flow, deal_id
-    bad = json.loads(json.dumps(body))
-    bad["valid_from_on"] = "2026-04-01"
-    bad["deductions"][0]["payee"] = "somebody"
-    assert sale.api.as_(sale.people.admin).post("/fee-schedules", json=bad).status_code in {401, 422}
+    deal = sale.deal()
+    assert minor(sale.api.as_(sale.people.seller).ok("GET", f"/deals/{deal['id']}/funds-flow")["net"]) == NET
 
 
 @pytest.mark.parametrize(

@@ -41,8 +41,8 @@ def test_an_entry_is_written_once_for_its_source(session: Session) -> None:
     first = post(session, 100, "bank", "commission", source=source)
     again = post(session, 999, "bank", "commission", source=source)
     assert again.id == first.id
-    assert ledger.balance(session, "bank", "CNY") == 100
-    assert ledger.credit(session, "commission", "CNY") == 100
+    assert ledger.balance(session, "bank", currency="CNY") == 100
+    assert ledger.credit(session, "commission", currency="CNY") == 100
 
 
 @pytest.mark.parametrize(
@@ -78,10 +78,10 @@ def test_an_account_is_one_of_the_chart(key) -> None:
 def test_balances_as_of_both_dates(session: Session) -> None:
     post(session, 100, "bank", "commission", value_on=DAY, at=NOW)
     post(session, 10, "bank", "commission", value_on=DAY - timedelta(days=5), at=NOW + timedelta(days=1))
-    assert ledger.balance(session, "bank", "CNY") == 110
-    assert ledger.balance(session, "bank", "CNY", value_on=DAY - timedelta(days=1)) == 10
-    assert ledger.balance(session, "bank", "CNY", posted_on=DAY) == 100
-    assert ledger.balance(session, "bank", "CNY", value_on=DAY - timedelta(days=6)) == 0
+    assert ledger.balance(session, "bank", currency="CNY") == 110
+    assert ledger.balance(session, "bank", currency="CNY", value_on=DAY - timedelta(days=1)) == 10
+    assert ledger.balance(session, "bank", currency="CNY", posted_on=DAY) == 100
+    assert ledger.balance(session, "bank", currency="CNY", value_on=DAY - timedelta(days=6)) == 0
 
 
 def test_a_reversal_takes_back_once(session: Session) -> None:
@@ -89,7 +89,7 @@ def test_a_reversal_takes_back_once(session: Session) -> None:
     reversal = ledger.reverse(session, entry_id=entry.id, reason="wrong", value_on=DAY, actor=SYSTEM, at=NOW)
     again = ledger.reverse(session, entry_id=entry.id, reason="wrong", value_on=DAY, actor=SYSTEM, at=NOW)
     assert again.id == reversal.id
-    assert ledger.balance(session, "bank", "CNY") == 0
+    assert ledger.balance(session, "bank", currency="CNY") == 0
     with pytest.raises(AlreadyReversed):
         ledger.reverse(session, entry_id=reversal.id, reason="back", value_on=DAY, actor=SYSTEM, at=NOW)
 
@@ -161,7 +161,7 @@ def test_a_limited_account_never_owes_less_than_nothing(session: Session) -> Non
         post(session, 41, deposit, "commission")
     assert isinstance(db.explain(caught.value), AccountOverdrawn)
     post(session, 40, deposit, "commission")
-    assert ledger.credit(session, deposit, "CNY") == 0
+    assert ledger.credit(session, deposit, currency="CNY") == 0
 
 
 def test_two_debits_at_the_same_instant_do_not_overdraw(sessions) -> None:

@@ -1,8 +1,12 @@
-"""The journey of a deposit over HTTP: paid by wire, held, covered, released, paid back; and everything that goes wrong."""
+"""A deposit over HTTP: paid by wire, held, covered, released, paid back; and everything that goes wrong."""
 
+import http.server
+import io
+import json
 import threading
 import uuid
 from datetime import timedelta
+from typing import ClassVar
 
 import pytest
 import stripe
@@ -11,7 +15,8 @@ from sqlalchemy import text
 from auctions.domain.lifecycles import RegistrationState
 from auctions.models import Registration
 from marketplace.actor import SYSTEM
-from settlement import deposits, ledger, payments
+from marketplace.errors import NotFound
+from settlement import deposits, ledger, payments, stripe_rail
 from settlement.domain import ledger as books
 from settlement.domain.orders import PaymentPurpose
 from tests.settlement.money.conftest import DEPOSIT
@@ -37,7 +42,7 @@ def books_are_square(sessions) -> None:
         for currency, total in session.execute(
             text("SELECT currency, sum(amount_minor) FROM statement_lines GROUP BY currency")
         ):
-            assert ledger.balance(session, "bank", currency) == total
+            assert ledger.balance(session, "bank", currency=currency) == total
 
 
 def test_a_wire_covers_the_registration(api, people, sessions, registration, statement) -> None:
@@ -115,7 +120,7 @@ def test_the_same_file_and_overlapping_lines_change_nothing(api, people, session
     assert longer["statement"]["new_line_count"] == 1
     with sessions() as session:
         assert session.execute(text("SELECT count(*) FROM statement_lines")).scalar_one() == 4
-        assert ledger.balance(session, "bank", "CNY") == DEPOSIT + 1900
+        assert ledger.balance(session, "bank", currency="CNY") == DEPOSIT + 1900
     books_are_square(sessions)
 
 
@@ -154,8 +159,6 @@ def test_two_imports_of_one_file_at_once_are_one(api, people, sessions, registra
     ],
 )
 def test_a_bad_file_is_refused_whole(api, people, sessions, content, code) -> None:
-    import io
-
     response = api.as_(people.finance).post(
         "/bank-statements", data={"file": (io.BytesIO(content), "x")}, content_type="multipart/form-data"
     )
@@ -269,6 +272,7 @@ def test_a_cancelled_refund_is_held_again(api, people, sessions, registration, s
     finance.ok("POST", f"/payment-orders/{order['id']}/cancel", json={"reason": "wrong account"})
     (deposit,) = finance.ok("GET", "/deposits")["items"]
     assert deposit["held"]["amount"] == "100000.00"
+    assert covered(sessions, mine)
     (again,) = finance.ok("POST", f"/registrations/{mine.id}/release-deposit", json={"reason": "x"})["items"]
     assert again["id"] != order["id"]
     books_are_square(sessions)
@@ -319,7 +323,7 @@ def test_what_was_applied_is_not_released(api, people, sessions, registration, s
     with sessions.begin() as session:
         (order,) = deposits.release(session, registration_id=mine.id, reason="rest", actor=SYSTEM, at=clock.now())
         assert order.amount_minor == 7
-        assert ledger.credit(session, books.receivable(deal_id), "CNY") == DEPOSIT - 7
+        assert ledger.credit(session, books.receivable(deal_id), currency="CNY") == DEPOSIT - 7
     books_are_square(sessions)
 
 
@@ -363,7 +367,7 @@ def test_an_order_of_the_clockwork_needs_one_person_and_its_payee_an_account(
         )
         order = propose(session)
         assert propose(session).id == order.id
-        assert ledger.credit(session, books.payable(people.seller.organisation_id), "CNY") == 1_000
+        assert ledger.credit(session, books.payable(people.seller.organisation_id), currency="CNY") == 1_000
     finance, seller = api.as_(people.finance), api.as_(people.seller)
     finance.ok("POST", f"/payment-orders/{order.id}/approve")
     missing = finance.get("/payment-orders/pain001.xml")
@@ -402,8 +406,6 @@ def signed(payload: str, secret: str = "whsec_test") -> dict[str, str]:
 
 
 def event(kind: str, intent: str, *, reference: str = "", amount: int = DEPOSIT, name: str | None = None) -> str:
-    import json
-
     return json.dumps(
         {
             "id": name or f"evt_{uuid.uuid4().hex}",
@@ -436,7 +438,7 @@ def test_a_card_payment_covers_like_a_wire_once(api, sessions, registration, peo
     assert send(api, other_event).get_json()["outcome"] == "known_payment"
     assert covered(sessions, mine)
     with sessions() as session:
-        assert ledger.balance(session, "stripe", "CNY") == DEPOSIT
+        assert ledger.balance(session, "stripe", currency="CNY") == DEPOSIT
         assert deposits.held(session, registration_id=mine.id, currency="CNY") == DEPOSIT
     (order,) = api.as_(people.finance).ok("POST", f"/registrations/{mine.id}/release-deposit", json={"reason": "lost"})[
         "items"
@@ -469,3 +471,82 @@ def test_without_a_key_card_payments_say_so(api, people, registration) -> None:
     mine = registration()
     response = api.as_(people.buyer).post(f"/registrations/{mine.id}/card-payments")
     assert (response.status_code, response.get_json()["code"]) == (503, "stripe_off")
+
+
+class FakeStripe(http.server.BaseHTTPRequestHandler):
+    """Answers like Stripe's PaymentIntents as far as we use them: one object for one idempotency key."""
+
+    intents: ClassVar[dict[str, dict]] = {}
+
+    def do_POST(self) -> None:
+        form = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        key = self.headers["Idempotency-Key"]
+        made = {"id": f"pi_{len(self.intents)}", "object": "payment_intent", "client_secret": "s", "form": form}
+        self.answer(self.intents.setdefault(key, made))
+
+    def do_GET(self) -> None:
+        name = self.path.rsplit("/", 1)[1]
+        self.answer(next(intent for intent in self.intents.values() if intent["id"] == name))
+
+    def answer(self, value: dict) -> None:
+        body = json.dumps(value).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def stripe_client():
+    FakeStripe.intents.clear()
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), FakeStripe)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    address = f"http://127.0.0.1:{server.server_address[1]}"
+    client = stripe.StripeClient(
+        "sk_test_x", base_addresses={"api": address}, http_client=stripe.UrllibClient(proxy=None), max_network_retries=0
+    )
+    yield client
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_a_repeated_card_payment_is_one_intent(sessions, people, registration, stripe_client, clock) -> None:
+    mine = registration()
+
+    def start(actor, client=stripe_client):
+        with sessions.begin() as session:
+            return stripe_rail.start_card_payment(
+                session, registration_id=mine.id, client=client, actor=actor, at=clock.now()
+            )
+
+    first, second = start(people.buyer.actor), start(people.buyer.actor)
+    assert first.payment.id == second.payment.id
+    assert first.client_secret == second.client_secret == "s"
+    (key,) = FakeStripe.intents
+    assert key == f"deposit:{mine.id}"
+    assert "amount=10000000" in FakeStripe.intents[key]["form"]
+    assert mine.reference in FakeStripe.intents[key]["form"]
+    with pytest.raises(NotFound):
+        start(people.other_buyer.actor)
+    dead = stripe.StripeClient(
+        "sk_test_x",
+        base_addresses={"api": "http://127.0.0.1:9"},
+        http_client=stripe.UrllibClient(proxy=None),
+        max_network_retries=0,
+    )
+    with pytest.raises(stripe_rail.StripeFailed):
+        start(people.buyer.actor, dead)
+
+
+def test_a_card_cannot_carry_a_large_deposit(sessions, people, registration, stripe_client, clock) -> None:
+    mine = registration(deposit=stripe_rail.MAX_MINOR + 1)
+    with sessions() as session, pytest.raises(stripe_rail.AboveCardLimit):
+        stripe_rail.start_card_payment(
+            session, registration_id=mine.id, client=stripe_client, actor=people.buyer.actor, at=clock.now()
+        )

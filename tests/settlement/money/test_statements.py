@@ -56,7 +56,7 @@ def records_of(document: dict) -> list[dict]:
 
 
 def compare(statement: ParsedStatement, record: dict, entries: list[dict]) -> None:
-    """Everything that both programs read: account, id, balances; of entries amount, dates, references, parties, texts."""
+    """All that both programs read: account, id, balances; of entries amount, dates, references, parties, texts."""
     assert statement.account == record["getAccount"]["getIdentification"]
     assert statement.reference == record["getId"]
     balances = {balance["getType"]: money_of(balance["getAmount"]) for balance in record.get("getBalances", [])}
