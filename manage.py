@@ -28,9 +28,7 @@ def install(lock: str) -> None:
         return
     print(f"installing {lock} into .venv …", flush=True)
     if not _works(PYTHON):
-        _call(
-            [sys.executable, "-m", "venv", "--clear", str(ENVIRONMENT)], "is python3-venv installed?"
-        )
+        _call([sys.executable, "-m", "venv", "--clear", str(ENVIRONMENT)], "is python3-venv installed?")
     if not _works(ENVIRONMENT / "bin" / "uv"):
         with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
             file.write(_uv_alone(content.decode()))

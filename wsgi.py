@@ -1,10 +1,18 @@
 """The web door: the list of packages, and `create()`, the WSGI application over them (`wsgi:create()`)."""
 
-import importlib
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+import auctions.tasks
+import collection.tasks
+import console.tasks
+import due_diligence.tasks
+import marketplace.api
+import marketplace.cases.tasks
+import marketplace.packages.tasks
+import marketplace.parties.tasks
+import settlement.tasks
+import valuation.tasks
 from marketplace import runtime, tasks
 from marketplace.app import create_app
 from marketplace.settings import Settings
@@ -12,21 +20,18 @@ from marketplace.settings import Settings
 if TYPE_CHECKING:
     from flask import Flask
 
-    from marketplace.module import Module
-
-# while the packages are being built: those that are there (becomes plain imports at integration)
-_NAMES = [
-    "marketplace.api", "marketplace.parties.tasks", "marketplace.cases.tasks", "marketplace.packages.tasks", "collection.tasks",
-    "valuation.tasks", "due_diligence.tasks", "auctions.tasks", "settlement.tasks", "console.tasks",
-]
-_found = []
-for _name in _NAMES:
-    if (Path(__file__).parent / (_name.replace(".", "/") + ".py")).exists():
-        try:
-            _found.append(importlib.import_module(_name).module)
-        except (ImportError, AttributeError) as error:  # while packages are being built
-            print("not yet:", _name, error)
-MODULES: "tuple[Module, ...]" = tuple(_found)
+MODULES = (
+    marketplace.api.module,
+    marketplace.parties.tasks.module,
+    marketplace.cases.tasks.module,
+    marketplace.packages.tasks.module,
+    collection.tasks.module,
+    valuation.tasks.module,
+    due_diligence.tasks.module,
+    auctions.tasks.module,
+    settlement.tasks.module,
+    console.tasks.module,
+)
 
 
 def create() -> "Flask":

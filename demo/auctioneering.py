@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from demo.client import ApiProblem, Client
-from demo.sale import START_STEP, Sale, bid, value
+from demo.sale import ROUND_SUM, Sale, bid, value
 
 EXPECTED_REFUSALS = {"already_leading", "below_minimum", "below_start", "late", "not_open"}
 
@@ -36,7 +36,7 @@ class Bidder:
             standing = self.client.get(f"/auctions/{sale.auction_id}")
             if standing["state"] not in {"scheduled", "open"}:
                 return
-            amount = value(standing["minimum_next"]) + START_STEP * dice.choice([0, 0, 0, 1])
+            amount = value(standing["minimum_next"]) + sale.step * dice.choice([0, 0, 0, 1])
             if standing["state"] == "open" and standing["leader"] != standing["you"] and amount <= self.limit:
                 self._try(sale, amount)
             time.sleep(self.pause * dice.uniform(0.5, 1.5))
@@ -73,7 +73,7 @@ def compete(bidders: list[Bidder], sale: Sale) -> None:
 def refusals(sale: Sale, outsider: Client, bidder: Client) -> list[str]:
     """Try what must not work on the open auction; return the codes of the refusals."""
     codes = []
-    for client, amount in ((outsider, sale.start), (bidder, sale.start - START_STEP), (bidder, sale.start / 2)):
+    for client, amount in ((outsider, sale.start), (bidder, sale.start - sale.step), (bidder, sale.start / 2)):
         try:
             bid(client, sale, amount)
             codes.append("accepted?!")
@@ -89,13 +89,13 @@ def wait_until_open(client: Client, sale: Sale) -> None:
 
 def keep_bidding(state: dict[str, Any]) -> None:
     """Bid slowly on the auction that was left open, for as long as it lasts."""
-    sale = Sale(name="", listing={"auction_id": state["auction_id"]})
     start = Decimal(state["start"])
+    sale = Sale(name="", step=Decimal(state["step"]), listing={"auction_id": state["auction_id"]})
     bidders = []
     for place, (name, key) in enumerate(state["keys"].items()):
-        limit = (start * (Decimal("1.6") + Decimal(place) / 4)).quantize(START_STEP)
+        limit = (start * (Decimal("1.6") + Decimal(place) / 4)).quantize(ROUND_SUM)
         bidders.append(
-            Bidder(name, Client(state["url"], key), limit, pause=9.0 + 4 * place, seed=place + int(time.time()))
+            Bidder(name, Client(state["url"], key), limit, pause=15.0 + 6 * place, seed=place + int(time.time()))
         )
     compete(bidders, sale)
 

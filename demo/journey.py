@@ -129,10 +129,10 @@ class Journey:
         with step(8, "竞价 live auction") as result:
             auctioneering.wait_until_open(self.cast.auditor, lot)
             bidders = [
-                Bidder(short, Client(self.url, key), (lot.start * limit).quantize(sale.START_STEP), pause, seed)
+                Bidder(short, Client(self.url, key), (lot.start * limit).quantize(sale.ROUND_SUM), pause, seed)
                 for (short, key), limit, pause, seed in zip(
                     self.cast.keys.items(),
-                    map(Decimal, ("1.3", "1.25", "1.15")),
+                    map(Decimal, ("1.55", "1.5", "1.3")),
                     (0.8, 0.9, 1.2),
                     (3, 5, 7),
                     strict=True,
@@ -225,6 +225,7 @@ class Journey:
         """Write down what the bidders and `make run` need later; readable by the owner only."""
         state = {
             "url": self.url, "auction_id": lot.auction_id, "listing_id": lot.listing["id"], "start": f"{lot.start:.2f}",
+            "step": f"{lot.step:.2f}",
             "ends_at": lot.listing["ends_at"], "keys": self.cast.keys, "credentials": self.cast.credentials,
         }  # fmt: skip
         self.state_path.touch(mode=0o600)

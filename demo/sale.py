@@ -10,7 +10,8 @@ from demo.bank import Movement
 from demo.cast import Cast
 from demo.client import Client
 
-START_STEP: Final = Decimal(10_000)
+ROUND_SUM: Final = Decimal("1E4")
+CENTS: Final = Decimal("0.00")
 NDA_ZH: Final = "买方承诺对数据室内的全部资料保密，仅用于评估本资产包，未经卖方书面同意不得向第三方披露。"
 NDA_EN: Final = "The buyer keeps everything in this data room confidential and uses it to assess this package only."
 
@@ -24,6 +25,7 @@ class Sale:
     room_id: str = ""
     appraised: Decimal = Decimal(0)
     start: Decimal = Decimal(0)
+    step: Decimal = Decimal(0)
     deposit: Decimal = Decimal(0)
     listing: dict[str, Any] = field(default_factory=dict)
     registrations: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -96,7 +98,8 @@ def examine(cast: Cast, sale: Sale) -> int:
 
 def publish(cast: Cast, sale: Sale, *, opens: timedelta, lasts: timedelta, soft_close: int) -> None:
     """Draft the listing, see that it is ready, publish it. Registration closes when bidding opens."""
-    sale.start = (sale.appraised * Decimal("0.7")).quantize(START_STEP, rounding="ROUND_UP")
+    sale.start = (sale.appraised * Decimal("0.7")).quantize(ROUND_SUM, rounding="ROUND_UP") + CENTS
+    sale.step = (sale.start / 50).quantize(ROUND_SUM, rounding="ROUND_UP") + CENTS
     sale.deposit = (sale.start / 10).quantize(Decimal("0.01"))
     opens_at = datetime.now(UTC) + opens
     terms = {
@@ -105,8 +108,8 @@ def publish(cast: Cast, sale: Sale, *, opens: timedelta, lasts: timedelta, soft_
         "title_en": f"Sale of {sale.name}",
         "description": "演示资产包。不得再次对外转让。Demonstration package; no resale.",
         "start_price": yuan(sale.start),
-        "reserve_price": yuan(sale.start + START_STEP),
-        "increment": {"kind": "fixed", "amount": f"{START_STEP:.2f}"},
+        "reserve_price": yuan(sale.start + sale.step),
+        "increment": {"kind": "fixed", "amount": f"{sale.step:.2f}"},
         "deposit": yuan(sale.deposit),
         "registration_closes_at": instant(opens_at),
         "opens_at": instant(opens_at),

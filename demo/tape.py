@@ -210,4 +210,5 @@ def _spoil(rows: list[dict[str, str]]) -> None:
 
 if __name__ == "__main__":
     given = [int(argument) for argument in sys.argv[1:3]]
-    sys.stdout.buffer.write(make_tape(*given[:1], **({"seed": given[1]} if given[1:] else {})))
+    rows = given[0] if given else 2_000
+    sys.stdout.buffer.write(make_tape(rows, seed=given[1]) if given[1:] else make_tape(rows))

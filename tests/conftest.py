@@ -64,10 +64,7 @@ def _make_template(server: str) -> None:
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(f"DROP DATABASE IF EXISTS {TEMPLATE}")
         connection.execute(f"CREATE DATABASE {TEMPLATE}")
-    try:
-        migrate(_named(server, TEMPLATE))
-    except Exception as error:  # noqa: BLE001 - DEV ONLY while migrations are being written
-        print("DEV: migration stopped:", str(error)[:300])
+    migrate(_named(server, TEMPLATE))
 
 
 def alembic_config() -> Config:
