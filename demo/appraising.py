@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from demo import papers
 from demo.cast import Cast
-from demo.sale import Sale, value, yuan
+from demo.sale import Sale, money, value
 
 STATEMENT = (
     "本机构及签字评估人员与委托人、债务人、担保人及相关当事人没有现存或预期的利害关系，独立、客观、公正地开展评估。"
@@ -53,7 +53,7 @@ def _submission(opinion: Decimal) -> dict[str, object]:
         ],
         "inspection_statement": "已于基准日后对主要抵押物进行现场勘查，其余资产核对了书面材料。",
         "scope": "仅供本次资产包转让定价参考。",
-        "value": yuan(opinion),
+        "value": money(opinion),
         "valued_on": today.isoformat(),
         "valid_until_on": (today + timedelta(days=180)).isoformat(),
     }

@@ -12,6 +12,7 @@ from demo.client import Client
 
 ROUND_SUM: Final = Decimal("1E4")
 CENTS: Final = Decimal("0.00")
+CURRENCY = "CNY"
 NDA_ZH: Final = "买方承诺对数据室内的全部资料保密，仅用于评估本资产包，未经卖方书面同意不得向第三方披露。"
 NDA_EN: Final = "The buyer keeps everything in this data room confidential and uses it to assess this package only."
 
@@ -36,9 +37,9 @@ class Sale:
         return str(self.listing["auction_id"])
 
 
-def yuan(amount: Decimal) -> dict[str, str]:
-    """An amount as the API wants it."""
-    return {"amount": f"{amount:.2f}", "currency": "CNY"}
+def money(amount: Decimal) -> dict[str, str]:
+    """An amount as the API wants it, in the currency of the sale."""
+    return {"amount": f"{amount:.2f}", "currency": CURRENCY}
 
 
 def value(amount: dict[str, str]) -> Decimal:
@@ -107,10 +108,10 @@ def publish(cast: Cast, sale: Sale, *, opens: timedelta, lasts: timedelta, soft_
         "title_zh": f"{sale.name}转让公告",
         "title_en": f"Sale of {sale.name}",
         "description": "演示资产包。不得再次对外转让。Demonstration package; no resale.",
-        "start_price": yuan(sale.start),
-        "reserve_price": yuan(sale.start + sale.step),
+        "start_price": money(sale.start),
+        "reserve_price": money(sale.start + sale.step),
         "increment": {"kind": "fixed", "amount": f"{sale.step:.2f}"},
-        "deposit": yuan(sale.deposit),
+        "deposit": money(sale.deposit),
         "registration_closes_at": instant(opens_at),
         "opens_at": instant(opens_at),
         "ends_at": instant(opens_at + lasts),
@@ -148,4 +149,4 @@ def wire(cast: Cast, short: str, amount: Decimal, remittance: str, serial: str) 
 
 def bid(client: Client, sale: Sale, amount: Decimal) -> Any:
     """Place a bid; a refusal is an `ApiProblem` with a stable code."""
-    return client.post(f"/auctions/{sale.auction_id}/bids", {"amount": yuan(amount)})
+    return client.post(f"/auctions/{sale.auction_id}/bids", {"amount": money(amount)})
