@@ -51,7 +51,7 @@ class Running:
 
     def kill_child(self, words: str) -> None:
         """kill -9 the child whose command line contains these words."""
-        victims = [pid for pid in self.children() if words in Path(f"/proc/{pid}/cmdline").read_bytes().decode()]
+        victims = [pid for pid in self.children() if words in _command(pid)]
         assert victims, words
         os.kill(victims[0], signal.SIGKILL)
 
@@ -62,6 +62,10 @@ class Running:
         self.reader.join()
         self.process.stdout.close()
         return code
+
+
+def _command(pid: int) -> str:
+    return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
 
 
 @pytest.fixture
@@ -90,7 +94,7 @@ def test_the_journey_survives_kills_and_a_second_start(folder):
     first = Running(folder)
     try:
         first.until("8/11")
-        first.kill_child("-Qcelery")
+        first.kill_child("-Q celery")
         said = first.until("It stays up")
         assert re.search(r"difference\s+0\.00", said), said
         url = re.search(r"runs at (\S+)", said).group(1)
