@@ -6,6 +6,7 @@ import flask_swagger_ui
 from apispec.ext.marshmallow import MarshmallowPlugin
 from flask import Flask, Response
 from flask_smorest import Api
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from marketplace import fields, http, openapi, runtime
 from marketplace.runtime import Runtime
@@ -41,6 +42,8 @@ def create_app(running: Runtime) -> Flask:
     http.register_errors(app)
     _serve_document(app, api)
     app.after_request(_harden)
+    if (proxies := running.settings.trusted_proxies) > 0:
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=proxies, x_proto=proxies, x_host=proxies)  # type: ignore[method-assign]
     return app
 
 

@@ -216,10 +216,10 @@ def _start(launch: Launch) -> None:
     _demonstrate(launch, url)
 
 
-def _once(launch: Launch, what: str, command: list[str]) -> str:
+def _once(launch: Launch, what: str, command: list[str], **more: str) -> str:
     _say(f"{what} …")
     result = subprocess.run(
-        command, cwd=ROOT, env={**os.environ, **launch.environment}, capture_output=True, text=True, check=False
+        command, cwd=ROOT, env={**os.environ, **launch.environment, **more}, capture_output=True, text=True, check=False
     )
     if result.returncode:
         raise embedded.EmbeddedError(f"{what} failed:\n{(result.stdout + result.stderr)[-3000:]}")
@@ -263,7 +263,8 @@ def _demonstrate(launch: Launch, url: str) -> None:
         made = _once(
             launch, "creating the first operator",
             [sys.executable, "-m", "flask", "--app", "wsgi:create", "parties", "create-operator",
-             "--login", "operator", "--name", "运营管理员", "--password", password],
+             "--login", "operator", "--name", "运营管理员"],
+            OPERATOR_PASSWORD=password,
         )  # fmt: skip
         if "exists" in made:
             _say("The database is not empty: the demonstration is not played.")

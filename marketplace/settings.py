@@ -49,6 +49,8 @@ class Settings:
     max_upload_bytes: int = 512 * 1024 * 1024
     secure_cookies: bool = False
     database_pool_size: int = 10
+    trusted_proxies: int = 0
+    """Proxies in front whose X-Forwarded headers are believed: address, scheme and host of the visitor."""
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> "Settings":
@@ -69,6 +71,7 @@ class Settings:
             "max_upload_bytes": reader.count("MAX_UPLOAD_BYTES", 512 * 1024 * 1024),
             "secure_cookies": environ.get("SECURE_COOKIES", "") == "1",
             "database_pool_size": reader.count("DATABASE_POOL_SIZE", 10),
+            "trusted_proxies": reader.count("TRUSTED_PROXIES", 0, minimum=0),
         }
         if reader.faults:
             raise WrongSettings("Settings: " + "; ".join(reader.faults))
@@ -98,10 +101,10 @@ class _Reader:
             self.faults.append(f"{name} is not 32 bytes in base64")
         return value
 
-    def count(self, name: str, default: int) -> int:
+    def count(self, name: str, default: int, *, minimum: int = 1) -> int:
         text = self.environ.get(name, str(default))
-        if not text.isascii() or not text.isdigit() or int(text) < 1:
-            self.faults.append(f"{name} is not a positive whole number")
+        if not text.isascii() or not text.isdigit() or int(text) < minimum:
+            self.faults.append(f"{name} is not a whole number of at least {minimum}")
             return default
         return int(text)
 

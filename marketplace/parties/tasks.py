@@ -18,7 +18,14 @@ def commands() -> None:
 @commands.command("create-operator")
 @click.option("--login", required=True)
 @click.option("--name", required=True, help="The person's name.")
-@click.option("--password", prompt=True, hide_input=True, confirmation_prompt=True, help="Asked for when left out.")
+@click.option(
+    "--password",
+    envvar="OPERATOR_PASSWORD",
+    prompt=True,
+    hide_input=True,
+    confirmation_prompt=True,
+    help="Asked for when left out.",
+)
 def create_operator(login: str, name: str, password: str) -> None:
     """Create the operator's organisation and its first admin, once; a second time changes nothing."""
 

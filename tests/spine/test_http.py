@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import marshmallow as ma
 import pytest
+from flask import request
 from sqlalchemy import func, select, text
 
 from marketplace import app as application
@@ -231,3 +232,15 @@ def test_audit_rows_are_append_only(session):
         with pytest.raises(Exception, match="append-only"):
             session.execute(text(statement))
         session.rollback()
+
+
+def test_only_a_trusted_proxy_says_who_visits(running):
+    proxied = replace(running, settings=replace(running.settings, trusted_proxies=1), modules=())
+    sent = {"X-Forwarded-For": "203.0.113.9", "X-Forwarded-Proto": "https", "X-Forwarded-Host": "market.example"}
+    for built, seen in (
+        (proxied, "https://market.example 203.0.113.9"),
+        (replace(running, modules=()), "http://localhost"),
+    ):
+        app = application.create_app(built)
+        app.add_url_rule("/seen", view_func=lambda: f"{request.host_url[:-1]} {request.remote_addr}")
+        assert app.test_client().get("/seen", headers=sent).text.startswith(seen)
