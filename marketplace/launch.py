@@ -88,7 +88,7 @@ class Launch:
     environment: dict[str, str] = field(default_factory=dict)
     engines: dict[str, tuple[Callable[[], embedded.Engine], embedded.Engine]] = field(default_factory=dict)
     children: list[Child] = field(default_factory=list)
-    stopping: bool = False
+    port_hold: socket.socket | None = None
 
     def start_engine(self, name: str, start: Callable[[], embedded.Engine]) -> str:
         """Start an embedded engine and return its address."""
@@ -131,14 +131,25 @@ def _keys() -> dict[str, str]:
     return {name: os.environ.get(name, kept[name]) for name in KEYS}
 
 
-def _free_port(wanted: int) -> int:
-    """Return the port wanted, or the next free one of the fifty above it."""
+def take_port(wanted: int) -> tuple[int, socket.socket]:
+    """Return the port wanted, or the next free one of the fifty above it, and what keeps other launchers off it.
+
+    A bound port is not enough to tell: the web server binds it half a minute later, and with SO_REUSEPORT, so two
+    launchers would share it and each answer half of the other's requests. The name in Linux's abstract namespace
+    belongs to one launcher of the machine and is gone with it, even by kill -9.
+    """
     for port in range(wanted, wanted + 50):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            with contextlib.suppress(OSError):
+        hold = socket.socket(socket.AF_UNIX)
+        try:
+            if sys.platform.startswith("linux"):
+                hold.bind(f"\0npl-marketplace-port-{port}")
+            with socket.socket() as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 probe.bind(("127.0.0.1", port))
-                return port
+        except OSError:
+            hold.close()
+        else:
+            return port, hold
     raise SystemExit(f"no free port from {wanted} on; set PORT")
 
 
@@ -172,7 +183,6 @@ def run() -> int:
     launch = Launch()
 
     def on_signal(_number: int, _frame: FrameType | None) -> None:
-        launch.stopping = True
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGTERM, on_signal)
@@ -197,7 +207,7 @@ def run() -> int:
 
 
 def _start(launch: Launch) -> None:
-    port = _free_port(int(os.environ.get("PORT", "8000")))
+    port, launch.port_hold = take_port(int(os.environ.get("PORT", "8000")))
     url = os.environ.get("PUBLIC_URL", f"http://127.0.0.1:{port}")
     launch.environment = _keys() | {"PUBLIC_URL": url, "FILES_PATH": os.environ.get("FILES_PATH", str(VAR / "files"))}
     _note(pid=os.getpid(), url=url)

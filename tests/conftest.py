@@ -163,9 +163,17 @@ def session(sessions: sessionmaker[Session]) -> Iterator[Session]:
         yield opened
 
 
+_applications: dict[tuple[Any, ...], Flask] = {}
+
+
 @pytest.fixture
 def app(running: runtime.Runtime) -> Flask:
-    return application.create_app(running)
+    """The application over `running`: it finds its runtime anew at each request, so one a process serves every test."""
+    settings = running.settings
+    kind = (settings.max_upload_bytes, settings.secret_key, settings.trusted_proxies)
+    if kind not in _applications:
+        _applications[kind] = application.create_app(running)
+    return _applications[kind]
 
 
 @pytest.fixture

@@ -116,7 +116,8 @@ def test_the_journey_survives_kills_and_a_second_start(folder):
     try:
         said = again.until("It stays up")
         url = re.search(r"runs at (\S+)", said).group(1)
-        assert _get(f"{url}/api/v1/health")["status"] == "ok"
+        token = _sign_in(url, state)
+        assert _get(f"{url}/api/v1/deals/{deal['id']}/reconciliation", token)["agrees"] is True
         assert again.end() == 0
     finally:
         again.end(signal.SIGKILL)
