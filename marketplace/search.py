@@ -11,16 +11,20 @@ import unicodedata
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, ClassVar, Final, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
 
 import structlog
-from elasticsearch import ApiError, ConflictError, Elasticsearch, TransportError
 from sqlalchemy import CheckConstraint, Index, cast, desc, func, select
 from sqlalchemy.dialects.postgresql import TSQUERY, TSVECTOR, insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from marketplace import outbox, runtime
 from marketplace.db import Base
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from elasticsearch import Elasticsearch
 
 log = structlog.get_logger(__name__)
 
@@ -178,7 +182,7 @@ def find(session: Session, *, kind: str, query: str, limit: int, audiences: Coll
     if url is not None:
         try:
             return _load(session, wanted, ElasticEngine.at(url).keys(wanted))
-        except (ApiError, TransportError) as error:
+        except _unanswered() as error:
             log.warning("elasticsearch does not answer; PostgreSQL does", error=repr(error))
     return _load(session, wanted, PostgresEngine(session).keys(wanted))
 
@@ -253,21 +257,33 @@ _ANALYSIS: Final[Mapping[str, Any]] = {
 }
 """The filters of Elasticsearch's `cjk` analyzer without its English stop words: every word counts, as in PostgreSQL."""
 
-_clients: dict[str, Elasticsearch] = {}
+_clients: dict[str, "Elasticsearch"] = {}
+
+
+def _library() -> "ModuleType":
+    """Return the client's library; importing it takes a second that most processes need not spend."""
+    import elasticsearch  # noqa: PLC0415 - see above
+
+    return elasticsearch
+
+
+def _unanswered() -> tuple[type[Exception], ...]:
+    """Return what the client raises when the mirror does not answer as asked."""
+    return _library().ApiError, _library().TransportError
 
 
 @dataclass(frozen=True, slots=True)
 class ElasticEngine:
     """The mirror. What it finds is looked up in PostgreSQL before anybody sees it."""
 
-    client: Elasticsearch
+    client: "Elasticsearch"
     index: str = "npl-search-1"
 
     @classmethod
     def at(cls, url: str) -> "ElasticEngine":
         """Return the engine at an address; the process keeps one client for each."""
         if url not in _clients:
-            _clients[url] = Elasticsearch(url, request_timeout=5, max_retries=1)
+            _clients[url] = _library().Elasticsearch(url, request_timeout=5, max_retries=1)
         return cls(_clients[url])
 
     def prepare(self) -> None:
@@ -293,7 +309,7 @@ class ElasticEngine:
                     "content": document.content,
                 },
             )
-        except ConflictError:
+        except _library().ConflictError:
             log.info("the mirror is ahead", kind=document.kind, key=document.key)
 
     def keys(self, wanted: Wanted) -> list[str]:

@@ -4,6 +4,7 @@ import socket
 
 from marketplace.launch import take_port
 
+
 def test_a_port_taken_by_a_launcher_is_not_given_to_another_before_its_server_listens():
     first, hold = take_port(8460)
     second, other = take_port(8460)
