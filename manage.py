@@ -35,7 +35,16 @@ def install(lock: str) -> None:
             file.flush()
             _pip(file.name)
     if _works(ENVIRONMENT / "bin" / "uv"):
-        uv = [str(ENVIRONMENT / "bin" / "uv"), "pip", "install", "--quiet", "--python", str(PYTHON)]
+        # compiled once here: else each of the dozen processes of a first start compiles SQLAlchemy for itself
+        uv = [
+            str(ENVIRONMENT / "bin" / "uv"),
+            "pip",
+            "install",
+            "--quiet",
+            "--compile-bytecode",
+            "--python",
+            str(PYTHON),
+        ]
         _call([*uv, "--require-hashes", "-r", str(ROOT / lock)], "is a package index reachable?")
     else:
         _pip(str(ROOT / lock))
