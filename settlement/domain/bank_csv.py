@@ -45,6 +45,7 @@ class Column(enum.StrEnum):
     NAME = "name"
     ACCOUNT = "account"
     REFERENCE = "reference"
+    SUB_ACCOUNT = "sub_account"
 
 
 class DateOrder(enum.StrEnum):
@@ -77,6 +78,7 @@ HEADERS: Final[Mapping[Column, tuple[str, ...]]] = {
         "流水号", "交易流水号", "交易流水", "核心流水号", "凭证号", "reference", "bank reference", "transaction id",
         "operation number",
     ),
+    Column.SUB_ACCOUNT: ("子账号", "虚拟账号", "虚户账号", "sub account", "virtual account"),
 }  # fmt: skip
 """Usual header texts, compared without blanks, case and what stands in brackets; several columns may be remittance."""
 
@@ -111,13 +113,19 @@ _HEADER_ROWS: Final = 40
 
 @dataclass(frozen=True, slots=True)
 class CsvProfile:
-    """How one bank writes its export; everything has a usual value. `columns` names headers of ours by theirs."""
+    """How one bank writes its export; everything has a usual value. `columns` names headers of ours by theirs.
+
+    `inverted`: the file is of a card, money out is positive. `absolute`: where a direction or two columns say which way
+    money went, a sign says nothing. Named profiles with versions are in `csv_profiles`.
+    """
 
     columns: Mapping[Column, str] = field(default_factory=dict)
     date_order: DateOrder = DateOrder.YMD
     decimal_comma: bool = False
     account: str = ""
     currency: str = ""
+    inverted: bool = False
+    absolute: bool = False
 
 
 def parse_csv(content: bytes, profile: CsvProfile | None = None) -> ParsedStatement:
@@ -248,6 +256,7 @@ class _Table:
             counterparty_name=self.cell(row, Column.NAME),
             counterparty_account=self.cell(row, Column.ACCOUNT),
             bank_reference=self.cell(row, Column.REFERENCE),
+            sub_account=self.cell(row, Column.SUB_ACCOUNT),
             balance=self.number(balance, currency, place=place) if balance else None,
         )
 
@@ -262,20 +271,24 @@ class _Table:
         if Column.AMOUNT in self.columns:
             money = self.number(self.cell(row, Column.AMOUNT), currency, place=place)
             if Column.DIRECTION not in self.columns:
-                return money
+                return -money if self.profile.inverted else money
             word = self.cell(row, Column.DIRECTION).lower()
             if word not in _CREDIT_WORDS | _DEBIT_WORDS:
                 raise StatementUnreadable(f"{place}: {word[:20]!r} says neither 借 nor 贷.")
+            money = self.unsigned(money)
             return money if word in _CREDIT_WORDS else -money
         zero = Money.zero(currency)
         credit, debit = (self.cell(row, column) for column in (Column.CREDIT, Column.DEBIT))
         if not credit and not debit:
             raise StatementUnreadable(f"{place}: there is no amount.")
-        incoming = self.number(credit, currency, place=place) if credit else zero
-        outgoing = self.number(debit, currency, place=place) if debit else zero
+        incoming = self.unsigned(self.number(credit, currency, place=place)) if credit else zero
+        outgoing = self.unsigned(self.number(debit, currency, place=place)) if debit else zero
         if incoming and outgoing:
             raise StatementUnreadable(f"{place}: money comes in and goes out in one row.")
         return incoming - outgoing
+
+    def unsigned(self, money: Money) -> Money:
+        return -money if self.profile.absolute and money.minor < 0 else money
 
     def number(self, text: str, currency: str, *, place: str) -> Money:
         plain = unicodedata.normalize("NFKC", text).replace(" ", "").lstrip("¥$€+'").replace("\u00a5", "")
