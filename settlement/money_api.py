@@ -1,4 +1,4 @@
-"""Routes of money: statements and their lines, deposits, payment orders, the Stripe rail, the books."""
+"""Routes of money: statements and their lines, deposits, payment orders, the Stripe rail."""
 
 import uuid
 from typing import Any
@@ -11,7 +11,7 @@ from marketplace.actor import Role
 from marketplace.db import Page
 from marketplace.fields import PageArgs, ReasonIn, page_of
 from marketplace.policies import allow, public, reads
-from settlement import bank, deposits, ledger, matches, payment_files, payments, stripe_rail
+from settlement import bank, deposits, matches, payment_files, payments, stripe_rail
 from settlement import money_schemas as schemas
 from settlement.domain.bank_csv import Column, CsvProfile
 from settlement.domain.statements import MAX_BYTES
@@ -214,21 +214,3 @@ def add_bank_account(data: dict[str, Any]) -> BankAccount:
 def list_bank_accounts(page: dict[str, Any]) -> Page[BankAccount]:
     """Bank accounts of organisations, newest first; everybody sees their own."""
     return payments.list_bank_accounts(http.session(), **page, actor=http.actor())
-
-
-@blueprint.get("/ledger-accounts", policy=reads())
-@blueprint.arguments(schemas.AccountArgs, location="query")
-@blueprint.response(200, schemas.AccountsOut)
-def list_accounts(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Accounts of the books with their balances, as of now or of the end of a value or posting date."""
-    items = ledger.balances(http.session(), **arguments)
-    full = len({item.key for item in items}) == arguments["limit"]
-    return {"items": items, "next": items[-1].key if full else None}
-
-
-@blueprint.get("/ledger-entries", policy=reads())
-@blueprint.arguments(schemas.EntryArgs, location="query")
-@blueprint.response(200, page_of(schemas.EntryOut))
-def list_entries(arguments: dict[str, Any]) -> Page[ledger.EntryView]:
-    """Entries of the books with their lines, newest first."""
-    return ledger.list_entries(http.session(), **arguments)

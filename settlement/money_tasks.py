@@ -5,9 +5,9 @@ from typing import Final
 from marketplace.jobs import Work
 from marketplace.module import Periodic
 from marketplace.outbox import Subscription
-from settlement.money_api import blueprint
+from settlement import ledger_api, money_api
 
-BLUEPRINTS: Final = (blueprint,)
+BLUEPRINTS: Final = (money_api.blueprint, ledger_api.blueprint)
 SUBSCRIPTIONS: Final[tuple[Subscription, ...]] = ()
 JOBS: Final[dict[str, Work]] = {}
 PERIODIC: Final[tuple[Periodic, ...]] = ()
