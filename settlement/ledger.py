@@ -296,19 +296,24 @@ def reverse(session: Session, *, entry_id: uuid.UUID, reason: str, value_on: dat
         raise EntryNotFound(entry_id)
     if entry.reverses_id is not None:
         raise AlreadyReversed(entry_id)
+    draft = Draft(
+        source_kind="reversal",
+        source_id=entry_id,
+        description=f"Reversal: {reason}",
+        lines=mirror_of(session, entry_id=entry_id),
+        currency=entry.currency,
+        value_on=value_on,
+        reverses_id=entry_id,
+    )
+    return post_all(session, [draft], actor=actor, at=at)[0]
+
+
+def mirror_of(session: Session, *, entry_id: uuid.UUID) -> list[Line]:
+    """Return the lines that take an entry back: its own, debit and credit turned round, in their order."""
     rows = session.execute(
         select(Account.key, Posting.amount_minor)
         .join(Account, Account.id == Posting.account_id)
         .where(Posting.entry_id == entry_id)
         .order_by(Posting.line)
     )
-    draft = Draft(
-        source_kind="reversal",
-        source_id=entry_id,
-        description=f"Reversal: {reason}",
-        lines=[Line(key, -amount) for key, amount in rows],
-        currency=entry.currency,
-        value_on=value_on,
-        reverses_id=entry_id,
-    )
-    return post_all(session, [draft], actor=actor, at=at)[0]
+    return [Line(key, -amount) for key, amount in rows]

@@ -1,6 +1,6 @@
-"""Rows beside the books: closed days and their hash chain, balance snapshots, client-money checks, reversals.
+"""Rows beside the books: closed days and their hash chain, balance snapshots, client-money checks, corrections.
 
-All but `reversals` are only ever added; a closed day is never opened again.
+All but `corrections` are only ever added; a closed day is never opened again.
 """
 
 import uuid
@@ -12,7 +12,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from marketplace.db import Base, currency, enum_column, key
 from marketplace.money import Money
-from settlement.domain.corrections import ReversalState
+from settlement.domain.corrections import CorrectionState
 
 
 class ClosedDay(Base):
@@ -100,13 +100,17 @@ class ClientMoneyCheck(Base):
         return Money(self.difference_minor, self.currency)
 
 
-class Reversal(Base):
-    """That somebody wants an entry taken back; above the limit another person says yes before it is posted."""
+class Correction(Base):
+    """What a person wants posted: an entry taken back (`reverses_id`), or lines of its own.
 
-    __tablename__ = "reversals"
+    Above the limit another person says yes before it is posted. `lines`: [[account, minor units as text], …].
+    """
+
+    __tablename__ = "corrections"
     id: Mapped[uuid.UUID] = key()
-    entry_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("entries.id"))
-    state: Mapped[ReversalState] = mapped_column(enum_column(ReversalState))
+    reverses_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("entries.id"))
+    lines: Mapped[list[Any]]
+    state: Mapped[CorrectionState] = mapped_column(enum_column(CorrectionState))
     reason: Mapped[str]
     value_on: Mapped[date]
     amount_minor: Mapped[int]
@@ -118,28 +122,28 @@ class Reversal(Base):
     decided_by_id: Mapped[uuid.UUID | None]
     decided_by: Mapped[str | None]
     decided_at: Mapped[datetime | None]
-    reversal_entry_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("entries.id"))
+    entry_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("entries.id"))
 
     __table_args__ = (
         CheckConstraint("amount_minor > 0 AND reason <> ''", "says_what_and_why"),
-        CheckConstraint("(state = 'posted') = (reversal_entry_id IS NOT NULL)", "posted_has_entry"),
+        CheckConstraint("(state = 'posted') = (entry_id IS NOT NULL)", "posted_has_entry"),
         CheckConstraint(
             "NOT four_eyes OR state <> 'posted' OR (decided_by_id IS NOT NULL AND decided_by_id <> proposed_by_id)",
             "four_eyes",
         ),
-        Index("uq_reversals_entry_id", "entry_id", unique=True, postgresql_where=text("state <> 'rejected'")),
+        Index("uq_corrections_reverses_id", "reverses_id", unique=True, postgresql_where=text("state <> 'rejected'")),
     )
 
     @property
     def amount(self) -> Money:
-        """Sum of the debits of the entry."""
+        """Sum of the debits."""
         return Money(self.amount_minor, self.currency)
 
 
-class ReversalLimit(Base):
-    """Up to how much one person alone takes an entry back, in a currency; the newest counts, none means nothing."""
+class CorrectionLimit(Base):
+    """Up to how much one person alone corrects the books, in a currency; the newest counts, none means nothing."""
 
-    __tablename__ = "reversal_limits"
+    __tablename__ = "correction_limits"
     id: Mapped[uuid.UUID] = key()
     currency: Mapped[str] = currency()
     limit_minor: Mapped[int]
@@ -148,7 +152,7 @@ class ReversalLimit(Base):
 
     __table_args__ = (
         CheckConstraint("limit_minor >= 0", "not_negative"),
-        Index("ix_reversal_limits_currency_id", "currency", "id"),
+        Index("ix_correction_limits_currency_id", "currency", "id"),
     )
 
     @property

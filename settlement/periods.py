@@ -178,6 +178,19 @@ def _seal(session: Session, seal: DaySeal) -> DaySeal:
     """Add every entry of the seal's day in order of id; rows are fetched by the thousand, so memory is bounded."""
     rows = session.execute(_ENTRIES, {"day": seal.day}, execution_options={"yield_per": 1000})
     for row in rows:
-        lines = zip(row.numbers, row.account_keys, row.amounts, strict=True)
-        seal.add(SealedEntry(*row[:10], lines=list(lines)))
+        seal.add(
+            SealedEntry(
+                id=row.id,
+                source_kind=row.source_kind,
+                source_id=row.source_id,
+                description=row.description,
+                currency=row.currency,
+                value_on=row.value_on,
+                posted_on=row.posted_on,
+                posted_at=row.posted_at,
+                posted_by=row.posted_by,
+                reverses_id=row.reverses_id,
+                lines=list(zip(row.numbers or (), row.account_keys or (), row.amounts or (), strict=True)),
+            )
+        )
     return seal

@@ -12,7 +12,7 @@ down_revision = "0009_settlement"
 branch_labels = None
 depends_on = None
 
-APPEND_ONLY = ("closed_days", "balance_snapshots", "client_money_checks", "reversal_limits")
+APPEND_ONLY = ("closed_days", "balance_snapshots", "client_money_checks", "correction_limits")
 BOOKS = ("accounts", "entries", "postings", *APPEND_ONLY)
 
 CHECK_ENTRIES = """
@@ -78,7 +78,7 @@ def upgrade() -> None:
     _date_postings()
     _create_closed_days()
     _create_checks()
-    _create_reversals()
+    _create_corrections()
     op.execute(CHECK_ENTRIES)
     op.execute(
         "CREATE TRIGGER entries_complete AFTER INSERT ON entries REFERENCING NEW TABLE AS added "
@@ -95,8 +95,8 @@ def upgrade() -> None:
             "FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()"
         )
     op.execute(
-        "CREATE TRIGGER reversals_append_only BEFORE DELETE OR TRUNCATE OR UPDATE OF id, entry_id, reason, value_on, "
-        "amount_minor, currency, four_eyes, proposed_by_id, proposed_by, proposed_at ON reversals "
+        "CREATE TRIGGER corrections_append_only BEFORE DELETE OR TRUNCATE OR UPDATE OF id, reverses_id, lines, reason, "
+        "value_on, amount_minor, currency, four_eyes, proposed_by_id, proposed_by, proposed_at ON corrections "
         "FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()"
     )
     for table in BOOKS:
@@ -202,29 +202,30 @@ def _create_checks() -> None:
     op.create_index("ix_client_money_checks_currency_id", "client_money_checks", ["currency", "id"])
 
 
-def _create_reversals() -> None:
+def _create_corrections() -> None:
     op.create_table(
-        "reversal_limits",
+        "correction_limits",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("currency", sa.CHAR(length=3), nullable=False),
         sa.Column("limit_minor", sa.BigInteger(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("created_by", sa.String(), nullable=False),
-        sa.CheckConstraint("limit_minor >= 0", name=op.f("ck_reversal_limits_not_negative")),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_reversal_limits")),
+        sa.CheckConstraint("limit_minor >= 0", name=op.f("ck_correction_limits_not_negative")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_correction_limits")),
     )
-    op.create_index("ix_reversal_limits_currency_id", "reversal_limits", ["currency", "id"])
+    op.create_index("ix_correction_limits_currency_id", "correction_limits", ["currency", "id"])
     op.create_table(
-        "reversals",
+        "corrections",
         sa.Column("id", sa.Uuid(), nullable=False),
-        sa.Column("entry_id", sa.Uuid(), nullable=False),
+        sa.Column("reverses_id", sa.Uuid(), nullable=True),
+        sa.Column("lines", postgresql.JSONB(), nullable=False),
         sa.Column(
             "state",
             sa.Enum(
                 "proposed",
                 "posted",
                 "rejected",
-                name="reversal_state",
+                name="correction_state",
                 native_enum=False,
                 create_constraint=True,
                 length=40,
@@ -242,23 +243,21 @@ def _create_reversals() -> None:
         sa.Column("decided_by_id", sa.Uuid(), nullable=True),
         sa.Column("decided_by", sa.String(), nullable=True),
         sa.Column("decided_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("reversal_entry_id", sa.Uuid(), nullable=True),
+        sa.Column("entry_id", sa.Uuid(), nullable=True),
         sa.CheckConstraint(
             "NOT four_eyes OR state <> 'posted' OR (decided_by_id IS NOT NULL AND decided_by_id <> proposed_by_id)",
-            name=op.f("ck_reversals_four_eyes"),
+            name=op.f("ck_corrections_four_eyes"),
         ),
-        sa.CheckConstraint(
-            "(state = 'posted') = (reversal_entry_id IS NOT NULL)", name=op.f("ck_reversals_posted_has_entry")
-        ),
-        sa.CheckConstraint("amount_minor > 0 AND reason <> ''", name=op.f("ck_reversals_says_what_and_why")),
-        sa.ForeignKeyConstraint(["entry_id"], ["entries.id"], name=op.f("fk_reversals_entry_id")),
-        sa.ForeignKeyConstraint(["reversal_entry_id"], ["entries.id"], name=op.f("fk_reversals_reversal_entry_id")),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_reversals")),
+        sa.CheckConstraint("(state = 'posted') = (entry_id IS NOT NULL)", name=op.f("ck_corrections_posted_has_entry")),
+        sa.CheckConstraint("amount_minor > 0 AND reason <> ''", name=op.f("ck_corrections_says_what_and_why")),
+        sa.ForeignKeyConstraint(["entry_id"], ["entries.id"], name=op.f("fk_corrections_entry_id")),
+        sa.ForeignKeyConstraint(["reverses_id"], ["entries.id"], name=op.f("fk_corrections_reverses_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_corrections")),
     )
     op.create_index(
-        "uq_reversals_entry_id",
-        "reversals",
-        ["entry_id"],
+        "uq_corrections_reverses_id",
+        "corrections",
+        ["reverses_id"],
         unique=True,
         postgresql_where=sa.text("state <> 'rejected'"),
     )
@@ -270,8 +269,8 @@ def downgrade() -> None:
         op.execute(f"ALTER TABLE {table} ENABLE TRIGGER {table}_append_only")
         op.execute(f"GRANT UPDATE, DELETE, TRUNCATE ON {table} TO CURRENT_USER")
     op.execute("ALTER TABLE postings ENABLE TRIGGER postings_add_up")
-    op.drop_table("reversals")
-    op.drop_table("reversal_limits")
+    op.drop_table("corrections")
+    op.drop_table("correction_limits")
     op.drop_table("client_money_checks")
     op.drop_table("balance_snapshots")
     op.drop_table("closed_days")

@@ -116,7 +116,7 @@ def test_a_reversal_is_a_mirror_of_an_entry_that_is_none(world: World) -> None:
 def test_nothing_is_deleted_or_emptied(world: World) -> None:
     for table in (
         "accounts", "entries", "postings", "matches", "bank_statements", "deposits", "bank_accounts", "closed_days",
-        "balance_snapshots", "client_money_checks", "reversal_limits", "reversals",
+        "balance_snapshots", "client_money_checks", "correction_limits", "corrections",
     ):  # fmt: skip
         assert world.attempt(f"DELETE FROM {table}") == f"{table}_append_only"
         assert world.attempt(f"TRUNCATE {table} CASCADE").endswith("_append_only")
@@ -132,7 +132,7 @@ def test_nothing_is_changed(world: World) -> None:
         "UPDATE closed_days SET hash = previous_hash",
         "UPDATE balance_snapshots SET balance_minor = 0",
         "UPDATE client_money_checks SET passed = true",
-        "UPDATE reversals SET amount_minor = 1",
+        "UPDATE corrections SET amount_minor = 1",
     ):
         assert world.attempt(statement).endswith("_append_only")
     assert world.attempt("SET LOCAL session_replication_role = replica; DELETE FROM postings") == "postings_append_only"
