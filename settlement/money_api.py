@@ -6,100 +6,20 @@ from typing import Any
 import flask
 from flask import Response
 
-from marketplace import documents, http, runtime
+from marketplace import http, runtime
 from marketplace.actor import Role
 from marketplace.db import Page
 from marketplace.fields import PageArgs, ReasonIn, page_of
 from marketplace.policies import allow, public, reads
-from settlement import bank, deposits, matches, payment_files, payments, stripe_rail
+from settlement import deposits, payment_files, payments, stripe_rail
 from settlement import money_schemas as schemas
-from settlement.domain.bank_csv import Column, CsvProfile
-from settlement.domain.statements import MAX_BYTES
-from settlement.models import BankAccount, BankStatement, PaymentOrder, WebhookEvent
+from settlement.models import BankAccount, PaymentOrder, WebhookEvent
 
 FINANCE = Role.OPERATOR_FINANCE
 _FORM_BYTES = 64 * 1024
 _WEBHOOK_BYTES = 512 * 1024
 
 blueprint = http.Blueprint("money", description="How does money change hands?")
-
-
-@blueprint.post("/bank-statements", policy=allow(FINANCE), idempotent=True, max_bytes=MAX_BYTES + _FORM_BYTES)
-@blueprint.arguments(schemas.StatementFile, location="files")
-@blueprint.arguments(schemas.StatementForm, location="form")
-@blueprint.response(201, schemas.StatementsOut)
-def import_statement(files: dict[str, Any], form: dict[str, Any]) -> dict[str, Any]:
-    """Take in a bank statement (camt.053, CSV): prove it, post each new line, match it.
-
-    The same file again, or a line that another file brought already, changes nothing.
-    """
-    upload = files["file"]
-    profile = CsvProfile(
-        columns=_columns(form["columns"]),
-        date_order=form["date_order"],
-        decimal_comma=form["decimal_comma"],
-        account=form["account"],
-        currency=form["currency"],
-    )
-    items = bank.import_file(
-        http.session(),
-        store=runtime.current().files,
-        content=upload.read(),
-        name=(upload.filename or "statement")[:200],
-        written_in=form["format"],
-        profile=profile,
-        actor=http.actor(),
-        at=http.at(),
-    )
-    return {"items": items}
-
-
-def _columns(text: str) -> dict[Column, str]:
-    if not text:
-        return {}
-    node = documents.Node(documents.parse(text.encode()), "/columns")
-    members = node.object((), tuple(Column))
-    return {Column(name): child.text(maximum=60) for name, child in members.items() if child.given}
-
-
-@blueprint.get("/bank-statements", policy=reads())
-@blueprint.arguments(PageArgs, location="query")
-@blueprint.response(200, page_of(schemas.StatementOut))
-def list_statements(page: dict[str, Any]) -> Page[BankStatement]:
-    """Bank statements, newest first."""
-    return bank.list_statements(http.session(), **page)
-
-
-@blueprint.get("/bank-statements/<uuid:statement_id>", policy=reads())
-@blueprint.response(200, schemas.StatementWithLinesOut)
-def get_statement(statement_id: uuid.UUID) -> bank.StatementView:
-    """One statement with the lines that it brought."""
-    return bank.get_statement(http.session(), statement_id=statement_id)
-
-
-@blueprint.get("/statement-lines", policy=reads())
-@blueprint.arguments(schemas.LineArgs, location="query")
-@blueprint.response(200, page_of(schemas.StatementLineOut))
-def list_lines(arguments: dict[str, Any]) -> Page[matches.LineView]:
-    """Lines of statements, newest first; with `open=true` the unapplied cash and unexplained payments."""
-    only_open = arguments.pop("open")
-    return matches.list_lines(http.session(), only_open=only_open, **arguments)
-
-
-@blueprint.post("/statement-lines/<uuid:line_id>/match", policy=allow(FINANCE), idempotent=True)
-@blueprint.arguments(schemas.LineMatchIn)
-@blueprint.response(200, schemas.StatementLineOut)
-def match_line(data: dict[str, Any], line_id: uuid.UUID) -> matches.LineView:
-    """Say what an open line is for."""
-    return matches.match_line(http.session(), line_id=line_id, **data, actor=http.actor(), at=http.at())
-
-
-@blueprint.post("/statement-lines/<uuid:line_id>/refund", policy=allow(FINANCE), idempotent=True)
-@blueprint.arguments(ReasonIn)
-@blueprint.response(201, schemas.PaymentOrderOut)
-def refund_line(data: dict[str, Any], line_id: uuid.UUID) -> PaymentOrder:
-    """Propose to send back what is open of an incoming line, to the account it came from."""
-    return matches.refund_line(http.session(), line_id=line_id, **data, actor=http.actor(), at=http.at())
 
 
 @blueprint.get("/deposits", policy=reads(Role.BUYER_BIDDER, Role.BUYER_ANALYST))
