@@ -18,7 +18,7 @@ from auctions import service as auctions
 from marketplace import db
 from marketplace.actor import Actor
 from marketplace.money import Money
-from settlement import deposits, ledger, matches, targets
+from settlement import deposits, ledger, matches, receipt_keys, targets
 from settlement.domain import ledger as books
 from settlement.domain.ladder import Movement, OpenItems, by_key
 from settlement.domain.matching import Finding, choose_reference, match_deposit
@@ -108,7 +108,7 @@ def _resolve(session: Session, lines: Sequence[NewLine], known: dict[str, Target
                 bare.append(line)
         else:
             line.target = known[chosen]
-    keys = targets.keys_for(
+    keys = receipt_keys.keys_for(
         session,
         amounts={(line.row["currency"], line.row["amount_minor"]) for line in bare},
         sub_accounts={line.row["sub_account"] for line in bare if line.row["sub_account"]},

@@ -7,7 +7,7 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from marketplace.money import Money
-from settlement import matches, targets
+from settlement import matches, receipt_keys, targets
 from settlement.domain.ladder import Movement, OpenItems, Suggestion, suggest
 from settlement.domain.matching import OPEN, NothingToMatch
 from settlement.domain.references import find_references
@@ -28,7 +28,7 @@ def suggestions(session: Session, *, line_id: uuid.UUID) -> list[Suggestion]:
         raise NothingToMatch
     movement = _movement(line, open_minor)
     waiting = targets.load_open(session)
-    keys = targets.keys_for(
+    keys = receipt_keys.keys_for(
         session,
         amounts={(line.currency, movement.amount_minor)} if movement.incoming else (),
         sub_accounts={line.sub_account} if line.sub_account else (),

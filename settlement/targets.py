@@ -119,20 +119,6 @@ def lock_deposits(session: Session, targets: Iterable[Target], *, at: datetime) 
         target.is_open = target.is_open and target.id not in spent
 
 
-def keys_for(
-    session: Session, *, amounts: Collection[tuple[str, int]], sub_accounts: Collection[str]
-) -> Sequence[ReceiptKey]:
-    """Return the receipt keys that (currency, minor units) or sub-accounts of lines may carry."""
-    found: list[ReceiptKey] = []
-    if amounts:
-        minors = any_(bindparam("minors", sorted({minor for _, minor in amounts}), ARRAY(Posting.amount_minor.type)))
-        by_amount = session.scalars(select(ReceiptKey).where(ReceiptKey.amount_minor == minors))
-        found += [row for row in by_amount if (row.currency, row.amount_minor) in amounts]
-    if sub_accounts:
-        found += session.scalars(select(ReceiptKey).where(ReceiptKey.sub_account == _texts(sub_accounts)))
-    return found
-
-
 def open_items(targets: Iterable[Target], keys: Sequence[ReceiptKey] = ()) -> list[OpenItem]:
     """Return targets as the ladder sees them, with the keys that were given out for them; closed ones are left out."""
     amounts = {row.reference: row.amount_minor for row in keys if row.amount_minor is not None}
@@ -175,7 +161,7 @@ def _deposits(session: Session, registrations: Sequence[auctions.Registration]) 
     made = select(Deposit.registration_id, Deposit.id).where(
         Deposit.registration_id == _ids(row.id for row in registrations)
     )
-    known = {registration_id: deposit_id for registration_id, deposit_id in session.execute(made)}
+    known: dict[uuid.UUID, uuid.UUID] = {row[0]: row[1] for row in session.execute(made)}
     return [
         Target(
             reference=row.reference,

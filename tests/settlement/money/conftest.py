@@ -21,6 +21,9 @@ from tests.conftest import NOW
 DEPOSIT = 10_000_000
 
 
+HEADER = "交易日期,贷方金额,借方金额,余额,摘要,对方户名,对方账号,流水号"
+
+
 @dataclass
 class Statement:
     """Writes a CSV statement of our account line by line; it opens where the one sent before it ended."""
