@@ -49,6 +49,42 @@ END $$
 """Fires when the whole statement is done, lines included: an entry and its lines are one statement. A poster holds its
 day's lock shared, whoever closes the day holds it alone, so that no entry slips into a day while it is being closed."""
 
+CHECK_POSTINGS = """
+CREATE OR REPLACE FUNCTION check_postings() RETURNS trigger LANGUAGE plpgsql SET enable_seqscan = off AS $$
+DECLARE
+    wrong uuid;
+    debited uuid;
+BEGIN
+    SELECT entry_id INTO wrong FROM added GROUP BY entry_id HAVING sum(amount_minor) <> 0 LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'entry % does not add up to zero', wrong
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'entries_balanced', TABLE = 'postings';
+    END IF;
+    SELECT entry_id INTO wrong FROM added GROUP BY entry_id HAVING min(line) <> 1 LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'entry % is written in one statement and never added to', wrong
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'entries_complete', TABLE = 'postings';
+    END IF;{accounts}
+    FOR debited IN SELECT DISTINCT account_id FROM added WHERE amount_minor > 0 ORDER BY account_id LOOP
+        PERFORM 1 FROM accounts WHERE id = debited AND limited FOR NO KEY UPDATE;
+        IF FOUND AND (SELECT sum(amount_minor) FROM postings WHERE account_id = debited) > 0 THEN
+            RAISE EXCEPTION 'account % does not hold that much', debited
+                USING ERRCODE = 'check_violation', CONSTRAINT = 'accounts_limit', TABLE = 'postings';
+        END IF;
+    END LOOP;
+    RETURN NULL;
+END $$
+"""
+CHECK_ACCOUNTS = """
+    SELECT a.account_id INTO wrong FROM (SELECT DISTINCT account_id, currency FROM added) a
+    WHERE NOT EXISTS (SELECT FROM accounts WHERE id = a.account_id AND currency = a.currency) LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'account % is not there in that currency', wrong
+            USING ERRCODE = 'foreign_key_violation', CONSTRAINT = 'fk_postings_account_id_currency', TABLE = 'postings';
+    END IF;"""
+"""The composite key of account and currency. Accounts are never changed nor removed, so it needs no lock of their rows;
+PostgreSQL's own enforcement would lock the row of a hot account once for every line, by everybody at once."""
+
 CLOSED_DAYS_FOLLOW = """
 CREATE FUNCTION closed_days_follow() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
@@ -79,6 +115,8 @@ def upgrade() -> None:
     _create_closed_days()
     _create_checks()
     _create_corrections()
+    op.execute(CHECK_POSTINGS.replace("{accounts}", CHECK_ACCOUNTS))
+    op.execute("ALTER TABLE postings ALTER CONSTRAINT fk_postings_account_id_currency NOT ENFORCED")
     op.execute(CHECK_ENTRIES)
     op.execute(
         "CREATE TRIGGER entries_complete AFTER INSERT ON entries REFERENCING NEW TABLE AS added "
@@ -269,6 +307,8 @@ def downgrade() -> None:
         op.execute(f"ALTER TABLE {table} ENABLE TRIGGER {table}_append_only")
         op.execute(f"GRANT UPDATE, DELETE, TRUNCATE ON {table} TO CURRENT_USER")
     op.execute("ALTER TABLE postings ENABLE TRIGGER postings_add_up")
+    op.execute(CHECK_POSTINGS.replace("{accounts}", ""))
+    op.execute("ALTER TABLE postings ALTER CONSTRAINT fk_postings_account_id_currency ENFORCED")
     op.drop_table("corrections")
     op.drop_table("correction_limits")
     op.drop_table("client_money_checks")

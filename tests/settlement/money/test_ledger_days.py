@@ -141,7 +141,7 @@ MOVES = st.lists(
 )
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(moves=MOVES)
 def test_snapshot_and_tail_equal_the_full_sum(sessions, moves) -> None:
     """However days are closed between entries, a balance as of any day is the sum of everything until then."""
