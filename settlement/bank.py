@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-import psycopg
 from sqlalchemy import ARRAY, CHAR, any_, bindparam, select, text
 from sqlalchemy.orm import Session
 
@@ -229,9 +228,10 @@ def _row(
 
 
 def _rows(taken: _Taken) -> list[dict[str, Any]]:
+    ids = db.new_ids(len(taken.new))
     return [
         {
-            "id": db.new_id(),
+            "id": line_id,
             "statement_id": taken.row.id,
             "position": position,
             "account_number": taken.account.number,
@@ -249,7 +249,7 @@ def _rows(taken: _Taken) -> list[dict[str, Any]]:
             "finding": Finding.NO_REFERENCE,
             "sub_account": line.sub_account,
         }
-        for position, line, identity in taken.new
+        for line_id, (position, line, identity) in zip(ids, taken.new, strict=True)
     ]
 
 
@@ -257,20 +257,10 @@ def _match(session: Session, rows: Sequence[dict[str, Any]], *, actor: Actor, at
     """Decide, store, post and match new lines."""
     lines = [NewLine.of(row) for row in rows]
     decisions = matching_run.decide(session, lines, actor=actor, at=at)
-    _store(session, rows)
+    db.copy_rows(session, "statement_lines", _LINE_COLUMNS, rows)
     report(0, len(rows), "stored")
     _post(session, rows, actor=actor, at=at, report=report)
     matching_run.write(session, decisions, actor=actor, at=at, report=report)
-
-
-def _store(session: Session, rows: Sequence[dict[str, Any]]) -> None:
-    """COPY the lines over the session's own connection, in its transaction."""
-    connection = session.connection().connection.driver_connection
-    assert isinstance(connection, psycopg.Connection)
-    statement = f"COPY statement_lines ({', '.join(_LINE_COLUMNS)}) FROM STDIN"
-    with connection.cursor() as cursor, cursor.copy(statement.encode()) as copy:
-        for row in rows:
-            copy.write_row([row[column] for column in _LINE_COLUMNS])
 
 
 def _post(session: Session, rows: Sequence[dict[str, Any]], *, actor: Actor, at: datetime, report: Report) -> None:
@@ -295,7 +285,7 @@ def _post(session: Session, rows: Sequence[dict[str, Any]], *, actor: Actor, at:
         )
     for start in range(0, len(drafts), matching_run.CHUNK):
         part = drafts[start : start + matching_run.CHUNK]
-        ledger.post_all(session, part, actor=actor, at=at)
+        ledger.post_many(session, part, actor=actor, at=at)
         report(start + len(part), len(drafts), "posting")
 
 

@@ -100,17 +100,9 @@ def post(
 
 def post_all(session: Session, drafts: Sequence[Draft], *, actor: Actor, at: datetime) -> list[Entry]:
     """Write many entries in a constant number of statements; as `post`, results in the order given."""
-    for draft in drafts:
-        check_lines(draft.lines)
     if not drafts:
         return []
-    session.flush()
-    given = _Given.of(drafts, actor=actor, at=at)
-    fresh = _write(session, given)
-    if fresh is None:
-        open_accounts(session, {(line.account, draft.currency) for draft in drafts for line in draft.lines}, at=at)
-        fresh = _write(session, given)
-        assert fresh is not None, "accounts are never removed"
+    given, fresh = _write_all(session, drafts, actor=actor, at=at)
     if len(drafts) == len(fresh) == 1:
         return [_loaded(session, given, fresh[0])]
     wanted = (
@@ -128,6 +120,27 @@ def post_all(session: Session, drafts: Sequence[Draft], *, actor: Actor, at: dat
         )
     }
     return [found[draft.source_kind, draft.source_id] for draft in drafts]
+
+
+def post_many(session: Session, drafts: Sequence[Draft], *, actor: Actor, at: datetime) -> None:
+    """Write many entries as `post_all` without reading them back; for thousands at a time."""
+    if drafts:
+        _write_all(session, drafts, actor=actor, at=at)
+
+
+def _write_all(
+    session: Session, drafts: Sequence[Draft], *, actor: Actor, at: datetime
+) -> tuple["_Given", Sequence[uuid.UUID]]:
+    for draft in drafts:
+        check_lines(draft.lines)
+    session.flush()
+    given = _Given.of(drafts, actor=actor, at=at)
+    fresh = _write(session, given)
+    if fresh is None:
+        open_accounts(session, {(line.account, draft.currency) for draft in drafts for line in draft.lines}, at=at)
+        fresh = _write(session, given)
+        assert fresh is not None, "accounts are never removed"
+    return given, fresh
 
 
 _WRITE: Final = """

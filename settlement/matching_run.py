@@ -6,12 +6,11 @@ here: such lines wait in the exception queue, where `settlement.suggesting` says
 """
 
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
 from auctions import service as auctions
@@ -24,7 +23,7 @@ from settlement.domain.ladder import Movement, OpenItems, by_key
 from settlement.domain.matching import Finding, choose_reference, match_deposit
 from settlement.domain.orders import Rail
 from settlement.domain.references import ReferenceKind, find_references
-from settlement.models import Deposit, Match, StatementLine
+from settlement.models import StatementLine
 from settlement.targets import Target
 
 CHUNK: Final = 5_000
@@ -202,13 +201,13 @@ def write(session: Session, decisions: Decisions, *, actor: Actor, at: datetime,
         }
         for deposit_id, target in decisions.deposits.items()
     ]
-    for part in _chunks(made):
-        session.execute(insert(Deposit), part)
-    for part in _chunks(decisions.matches):
-        session.execute(insert(Match), part)
+    for table, rows in (("deposits", made), ("matches", decisions.matches)):
+        if rows:
+            db.copy_rows(session, table, tuple(rows[0]), rows)
     done = 0
-    for drafts in _chunks(decisions.drafts):
-        ledger.post_all(session, drafts, actor=actor, at=at)
+    for start in range(0, len(decisions.drafts), CHUNK):
+        drafts = decisions.drafts[start : start + CHUNK]
+        ledger.post_many(session, drafts, actor=actor, at=at)
         done += len(drafts)
         report(done, len(decisions.drafts), "matching")
     if decisions.covered:
@@ -218,7 +217,3 @@ def write(session: Session, decisions: Decisions, *, actor: Actor, at: datetime,
         assert line.target is not None
         row.finding = matches.match_other(session, row, line.target.reference, automatic=True, actor=actor, at=at)
     session.flush()
-
-
-def _chunks(rows: Sequence[Any]) -> Iterator[Sequence[Any]]:
-    return (rows[start : start + CHUNK] for start in range(0, len(rows), CHUNK))

@@ -7,6 +7,7 @@ a negative figure in either column is a reversal (红字) and goes the other way
 
 import csv
 import enum
+import functools
 import io
 import re
 import unicodedata
@@ -171,7 +172,7 @@ def _rows(content: bytes) -> list[list[str]]:
     rows = []
     try:
         for row in csv.reader(io.StringIO(text), delimiter=delimiter, strict=True):
-            rows.append([cut(cell) for cell in row])
+            rows.append([cell if cell.isascii() and cell.isalnum() else cut(cell) for cell in row])
             if len(rows) > MAX_LINES + 2 * _HEADER_ROWS:
                 raise StatementUnreadable(f"it has more than {MAX_LINES} lines.")
     except csv.Error as error:
@@ -179,9 +180,14 @@ def _rows(content: bytes) -> list[list[str]]:
     return rows
 
 
+def _half_width(text: str) -> str:
+    return text if text.isascii() else unicodedata.normalize("NFKC", text)
+
+
+@functools.lru_cache(maxsize=1_024)
 def _plain(header: str) -> str:
     """A header or label as it is compared: no brackets' content, no blanks around, lower case, half-width."""
-    text = re.sub(r"[(\[（【].*?[)\]）】]", "", unicodedata.normalize("NFKC", header)).replace("_", " ")
+    text = re.sub(r"[(\[（【].*?[)\]）】]", "", _half_width(header)).replace("_", " ")
     return " ".join(text.strip(" :：").lower().split())
 
 
@@ -210,7 +216,7 @@ def _labelled(rows: Sequence[Sequence[str]]) -> dict[str, str]:
     found: dict[str, str] = {}
     for row in [*rows[:_HEADER_ROWS], *rows[_HEADER_ROWS:][-_HEADER_ROWS:]]:
         for place, cell in enumerate(row):
-            label, _, rest = unicodedata.normalize("NFKC", cell).partition(":")
+            label, _, rest = _half_width(cell).partition(":")
             for name, labels in _LABELS.items():
                 if _plain(label) in labels and name not in found:
                     value = rest.strip() or next((other for other in row[place + 1 :] if other), "")
@@ -240,7 +246,7 @@ class _Table:
 
     def is_beside(self, row: Sequence[str]) -> bool:
         """Say whether a row is no movement: blank, a total, or a labelled balance above or below the table."""
-        first = next((unicodedata.normalize("NFKC", cell) for cell in row if cell), "")
+        first = next((_half_width(cell) for cell in row if cell), "")
         return not first or _plain(first).startswith(_TOTAL) or _plain(first.partition(":")[0]) in _ALL_LABELS
 
     def line(self, row: Sequence[str], *, place: str) -> ParsedLine:
@@ -291,7 +297,7 @@ class _Table:
         return -money if self.profile.absolute and money.minor < 0 else money
 
     def number(self, text: str, currency: str, *, place: str) -> Money:
-        plain = unicodedata.normalize("NFKC", text).replace(" ", "").lstrip("¥$€+'").replace("\u00a5", "")
+        plain = _half_width(text).replace(" ", "").lstrip("¥$€+'").replace("\u00a5", "")
         if self.profile.decimal_comma:
             plain = plain.replace(".", "").replace(",", ".")
         elif re.fullmatch(r"-?[0-9]{1,3}(,[0-9]{3})*(\.[0-9]*)?", plain, re.ASCII):

@@ -6,6 +6,7 @@ statement that does not prove itself is refused whole, with the first place that
 
 import enum
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +20,9 @@ from marketplace.money import EXACT, Money, UnknownCurrency, exponent
 MAX_BYTES: Final = 32 * 1024 * 1024
 MAX_LINES: Final = 200_000
 MAX_TEXT: Final = 2_000
+
+_PLAIN_AMOUNT: Final = re.compile(r"(-?[0-9]{1,15})\.?([0-9]*)", re.ASCII)
+"""How nearly every bank writes an amount; whatever else is one is read as a decimal."""
 
 _NO_REFERENCE: Final = {"", "NONREF", "NOTPROVIDED", "NOT PROVIDED", "N/A", "-", "0"}
 
@@ -195,6 +199,9 @@ def exact_amount(text: str, currency: str, *, place: str) -> Money:
         decimals = exponent(currency)
     except UnknownCurrency:
         raise StatementUnreadable(f"{place}: {currency[:8]!r} is not a currency that is read here.") from None
+    plain = _PLAIN_AMOUNT.fullmatch(text)
+    if plain is not None and len(plain[2]) <= decimals:
+        return Money(int(plain[1] + plain[2].ljust(decimals, "0")), currency)
     try:
         value = Decimal(text)
     except InvalidOperation:
