@@ -224,13 +224,17 @@ def cover_registrations(
     The rows are locked in order of id.
     """
     session.flush()
-    wanted = Registration.id == any_(bindparam("ids", sorted(registration_ids), ARRAY(Uuid)))
+    wanted = Registration.id == any_(bindparam("ids", list(registration_ids), ARRAY(Uuid)))
     locked = select(Registration.id).where(wanted, Registration.covered_at.is_(None))
     ids = session.scalars(locked.order_by(Registration.id).with_for_update()).all()
     if not ids:
         return
     covered = update(Registration).where(Registration.id == any_(bindparam("covered", list(ids), ARRAY(Uuid))))
-    session.execute(covered.values(covered_at=at).execution_options(synchronize_session="fetch"))
+    session.execute(covered.values(covered_at=at).execution_options(synchronize_session=False))
+    done = set(ids)
+    for row in list(session.identity_map.values()):
+        if isinstance(row, Registration) and row.id in done:
+            session.expire(row, ["covered_at"])
     audit.record_all(session, Registration, ids, actor=actor, at=at, verb="cover", after={"covered": True})
 
 

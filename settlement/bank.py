@@ -186,7 +186,7 @@ def _known_lines(
             select(StatementLine.fingerprint, StatementLine.occurrence).where(
                 StatementLine.account_number == number,
                 StatementLine.currency == currency,
-                StatementLine.fingerprint == any_(bindparam(None, sorted(fingerprints), ARRAY(CHAR(64)))),
+                StatementLine.fingerprint == any_(bindparam(None, list(fingerprints), ARRAY(CHAR(64)))),
             )
         )
         found[number, currency] = {LineIdentity(fingerprint, occurrence) for fingerprint, occurrence in rows}

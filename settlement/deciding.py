@@ -146,7 +146,9 @@ def _carry_out(session: Session, checked: Sequence[Wanted], *, whole: bool, acto
     for one in checked:
         line = session.get_one(StatementLine, one.line_id)
         assert one.amount_minor is not None
-        finding = matches.match_with(session, line, one.reference, one.amount_minor, actor=actor, at=at)
+        finding = matches.match_with(
+            session, line=line, reference=one.reference, amount_minor=one.amount_minor, actor=actor, at=at
+        )
         if finding not in matches.MATCHED or (finding is Finding.OVERPAYMENT and not whole):
             raise DoesNotMatch(finding)
         line.finding = finding

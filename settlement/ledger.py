@@ -179,7 +179,7 @@ class _Given:
         posted_on = clock.local_date(at, BOOKS_ZONE)
         same = {"posted_on": posted_on, "posted_at": at, "posted_by": actor.name}
         entries = {
-            db.new_id(): {
+            entry_id: {
                 "source_kind": draft.source_kind,
                 "source_id": draft.source_id,
                 "description": draft.description,
@@ -188,7 +188,7 @@ class _Given:
                 "reverses_id": draft.reverses_id,
             }
             | same
-            for draft in drafts
+            for entry_id, draft in zip(db.new_ids(len(drafts)), drafts, strict=True)
         }
         lines = [
             (entry_id, number, line.account, draft.currency, line.amount_minor)
@@ -228,7 +228,7 @@ def open_accounts(session: Session, keys: set[tuple[str, str]], *, at: datetime)
                 "INSERT INTO accounts (id, key, currency, kind, limited, created_at)"
                 " SELECT d.*, :at FROM unnest(:ids, :keys, :currencies, :kinds, :limits) AS d ON CONFLICT DO NOTHING"
             ).bindparams(
-                bindparam("ids", [db.new_id() for _ in missing], ARRAY(Uuid)),
+                bindparam("ids", db.new_ids(len(missing)), ARRAY(Uuid)),
                 bindparam("keys", [key for key, _ in missing], ARRAY(Text)),
                 bindparam("currencies", [currency for _, currency in missing], ARRAY(Text)),
                 bindparam("kinds", [one.kind.value for one in types], ARRAY(Text)),

@@ -105,11 +105,13 @@ def is_known(session: Session, reference: str) -> bool:
 
 
 def match_with(
-    session: Session, line: StatementLine, reference: str, amount_minor: int, *, actor: Actor, at: datetime
+    session: Session, *, line: StatementLine, reference: str, amount_minor: int, actor: Actor, at: datetime
 ) -> Finding:
     """Match `amount_minor` (above zero) of a line with a known reference of its direction, as a person decided."""
     if kind_of(reference) is not ReferenceKind.DEPOSIT:
-        return match_other(session, line, reference, amount_minor, automatic=False, actor=actor, at=at)
+        return match_other(
+            session, line=line, reference=reference, amount_minor=amount_minor, automatic=False, actor=actor, at=at
+        )
     return match_receipt(
         session,
         match=_of_line(line, automatic=False),
@@ -123,10 +125,10 @@ def match_with(
 
 def match_other(
     session: Session,
+    *,
     line: StatementLine,
     reference: str,
     amount_minor: int | None = None,
-    *,
     automatic: bool,
     actor: Actor,
     at: datetime,

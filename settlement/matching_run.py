@@ -215,5 +215,7 @@ def write(session: Session, decisions: Decisions, *, actor: Actor, at: datetime,
     for line in decisions.others:
         row = session.get_one(StatementLine, line.row["id"])
         assert line.target is not None
-        row.finding = matches.match_other(session, row, line.target.reference, automatic=True, actor=actor, at=at)
+        row.finding = matches.match_other(
+            session, line=row, reference=line.target.reference, automatic=True, actor=actor, at=at
+        )
     session.flush()

@@ -147,11 +147,11 @@ def _item_accounts(target: Target) -> frozenset[str]:
 
 
 def _texts(values: Collection[str]) -> Any:
-    return any_(bindparam(None, sorted(values), ARRAY(String)))
+    return any_(bindparam(None, list(values), ARRAY(String)))
 
 
 def _ids(values: Iterable[uuid.UUID]) -> Any:
-    return any_(bindparam(None, sorted(values), ARRAY(Uuid)))
+    return any_(bindparam(None, list(values), ARRAY(Uuid)))
 
 
 def _deposits(session: Session, registrations: Sequence[auctions.Registration]) -> list[Target]:

@@ -242,6 +242,8 @@ class _Table:
 
     def cell(self, row: Sequence[str], column: Column) -> str:
         places = [place for place in self.columns.get(column, ()) if place < len(row)]
+        if len(places) == 1:
+            return row[places[0]]
         return " ".join(dict.fromkeys(row[place] for place in places if row[place]))
 
     def is_beside(self, row: Sequence[str]) -> bool:

@@ -20,7 +20,7 @@ _LEGAL_FORMS: Final = re.compile(
 _REMEMBERED: Final = 4_096
 """Spellings kept: a statement names the same few payers over and over."""
 
-_INSIDE: Final = 0.9
+_INSIDE: Final = 0.9  # no money: a likeness of names
 _SHORTEST_PART: Final = 4
 """A name of this length on that stands inside another is nine tenths of being it."""
 
