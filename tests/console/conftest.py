@@ -173,8 +173,16 @@ class Market:
         made = [self.api.as_(buyer).ok("POST", f"/listings/{listing['id']}/registrations", 201) for buyer in buyers]
         for one in made:
             self.api.as_(self.people.compliance).ok("POST", f"/registrations/{one['id']}/approve")
-        self.statement(*(("50000.00", f"保证金 {one['reference']}", "buyer") for one in made))
+        lines = [
+            ("50000.00", f"保证金 {one['reference']}", self.payer(buyer))
+            for one, buyer in zip(made, buyers, strict=True)
+        ]
+        self.statement(*lines)
         return made
+
+    def payer(self, buyer: Any) -> str:
+        """Whose registered name stands on a buyer's wires."""
+        return next(name for name in BANK_NAMES if getattr(self.people, name).organisation_id == buyer.organisation_id)
 
     def statement(self, *lines: tuple[str, str, str]) -> Any:
         """Import a bank statement of (amount, remittance, counterparty) lines."""
