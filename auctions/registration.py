@@ -5,11 +5,11 @@ Auctions never knows how money moves: settlement calls `cover_registration` when
 
 import secrets
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import ARRAY, String, Uuid, any_, bindparam, select, update
 from sqlalchemy.orm import Session
 
 from auctions import events, listing
@@ -216,6 +216,28 @@ def cover_registration(session: Session, *, registration_id: uuid.UUID, actor: A
     return registration
 
 
+def cover_registrations(
+    session: Session, *, registration_ids: Collection[uuid.UUID], actor: Actor, at: datetime
+) -> None:
+    """As `cover_registration` for many, in a constant number of statements; unknown ids are left out. For settlement.
+
+    The rows are locked in order of id.
+    """
+    session.flush()
+    wanted = Registration.id == any_(bindparam("ids", list(registration_ids), ARRAY(Uuid)))
+    locked = select(Registration.id).where(wanted, Registration.covered_at.is_(None))
+    ids = session.scalars(locked.order_by(Registration.id).with_for_update()).all()
+    if not ids:
+        return
+    covered = update(Registration).where(Registration.id == any_(bindparam("covered", list(ids), ARRAY(Uuid))))
+    session.execute(covered.values(covered_at=at).execution_options(synchronize_session=False))
+    done = set(ids)
+    for row in list(session.identity_map.values()):
+        if isinstance(row, Registration) and row.id in done:
+            session.expire(row, ["covered_at"])
+    audit.record_all(session, Registration, ids, actor=actor, at=at, verb="cover", after={"covered": True})
+
+
 def uncover_registration(session: Session, *, registration_id: uuid.UUID, actor: Actor, at: datetime) -> Registration:
     """The deposit is no longer held; a second time changes nothing. Raises `NotFound`, `Leading`. For settlement."""
     registration = _lock(session, registration_id)
@@ -243,6 +265,19 @@ def registration_by_reference(session: Session, reference: str) -> Registration 
     if exact is None:
         return None
     return session.scalars(select(Registration).where(Registration.reference == exact)).first()
+
+
+def registrations_by_reference(session: Session, references_: Collection[str]) -> list[Registration]:
+    """Return the registrations that canonical deposit references name, in no order. No visibility check."""
+    wanted = any_(bindparam("names", sorted(references_), ARRAY(String)))
+    return list(session.scalars(select(Registration).where(Registration.reference == wanted)))
+
+
+def registrations_awaiting_deposit(session: Session) -> list[Registration]:
+    """Return the registrations that may still be covered and are not, oldest first. No visibility check."""
+    open_states = (RegistrationState.APPLIED, RegistrationState.APPROVED)
+    query = select(Registration).where(Registration.covered_at.is_(None), Registration.state.in_(open_states))
+    return list(session.scalars(query.order_by(Registration.id)))
 
 
 def registrations_of(session: Session, listing_id: uuid.UUID) -> list[Registration]:

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from demo import appraising, auctioneering, cast, sale, tape
 from demo.auctioneering import Bidder
-from demo.bank import Movement, camt053, chinese_csv
+from demo.bank import ACCOUNT, Movement, camt053, chinese_csv
 from demo.cast import Cast
 from demo.client import Client
 from demo.sale import Sale, value
@@ -110,6 +110,8 @@ class Journey:
 
     def _statement(self, movements: list[Movement], *, as_csv: bool) -> Any:
         """The bank books movements; finance imports the statement, twice, as people do."""
+        if not self.statements:
+            self._own_account()
         self.statements += 1
         day, opening = date.today(), self.bank_balance  # noqa: DTZ011 - the bank's own calendar
         self.bank_balance += sum((movement.amount for movement in movements), Decimal(0))
@@ -117,13 +119,24 @@ class Journey:
         if as_csv:
             name, media_type = f"流水{self.statements}.csv", "text/csv"
             content = chinese_csv(movements, day=day, opening=opening)
-            form = {"account": "CN1102001000000000123456", "currency": "CNY"}
+            form = {"account": ACCOUNT, "currency": "CNY"}
         else:
             name, media_type = f"statement{self.statements}.xml", "application/xml"
             content = camt053(movements, number=f"STMT{self.statements:04}", day=day, opening=opening)
         imported = self.cast.finance.upload("/bank-statements", form, name, content, media_type)
         self.cast.finance.upload("/bank-statements", form, name, content, media_type)
         return imported
+
+    def _own_account(self) -> None:
+        """Finance registers the trust account; the bank's statements of any other are refused."""
+        body = {
+            "bank_name": "工商银行（演示）",
+            "holder": "不良资产交易平台（演示）",
+            "number": ACCOUNT,
+            "opening": {"amount": f"{self.bank_balance:.2f}", "currency": "CNY"},
+            "four_eyes_above": {"amount": "100000.00", "currency": "CNY"},
+        }
+        self.cast.finance.post("/own-accounts", body)
 
     def _auction(self, lot: Sale) -> None:
         with step(8, "竞价 live auction") as result:

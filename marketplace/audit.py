@@ -5,10 +5,11 @@
 
 import enum
 import uuid
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Index, Uuid, func, insert, literal, select, update
+from sqlalchemy import ARRAY, Index, Uuid, bindparam, func, insert, literal, select, update
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
@@ -62,6 +63,41 @@ def record(
             reason=reason,
         )
     )
+
+
+def record_all(
+    session: Session,
+    model: Any,
+    ids: Sequence[uuid.UUID],
+    *,
+    actor: Actor,
+    at: datetime,
+    verb: str,
+    after: dict[str, Any],
+) -> None:
+    """Add one record for each of many rows of `model` that the same was done to; one statement."""
+    subject = func.unnest(bindparam("subjects", list(ids), ARRAY(Uuid))).table_valued("id").render_derived(name="s")
+    session.execute(
+        insert(AuditRecord).from_select(
+            [
+                "id", "at", "actor_user_id", "actor_organisation_id", "actor_name", "subject_kind", "subject_id",
+                "verb", "before", "after", "reason",
+            ],
+            select(
+                func.uuidv7(),
+                literal(at, UtcDateTime()),
+                literal(actor.user_id, Uuid()),
+                literal(actor.organisation_id, Uuid()),
+                literal(actor.name),
+                literal(model.__tablename__),
+                subject.c.id,
+                literal(verb),
+                literal({}, JSONB()),
+                literal(after, JSONB()),
+                literal(""),
+            ),
+        )
+    )  # fmt: skip
 
 
 def transition(

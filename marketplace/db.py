@@ -6,13 +6,15 @@ and rolls back.
 
 import enum
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, Generic, TypeVar
 
 import orjson
+import psycopg
 import uuid6
+from psycopg import sql
 from sqlalchemy import CHAR, BigInteger, DateTime, Engine, Enum, MetaData, Select, create_engine
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import IntegrityError
@@ -76,6 +78,32 @@ def _snake(name: str) -> str:
 def new_id() -> uuid.UUID:
     """Return a UUIDv7: unique, and in order of creation."""
     return uuid.UUID(int=uuid6.uuid7().int)
+
+
+def new_ids(count: int) -> list[uuid.UUID]:
+    """Return UUIDv7s in order, one after the other: a tenth of the cost of as many `new_id` calls."""
+    first = uuid6.uuid7().int & ~_COUNTED
+    return [uuid.UUID(int=first + number) for number in range(count)]
+
+
+_COUNTED: Final = (1 << 24) - 1
+"""Last bits of an id that `new_ids` counts in; the random ones before them keep two calls apart."""
+
+
+def copy_rows(session: Session, table: str, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
+    """COPY rows into a table over the session's own connection, in its transaction; names come from code only."""
+    session.flush()
+    connection = session.connection().connection.driver_connection
+    assert isinstance(connection, psycopg.Connection)
+    names = sql.SQL(", ").join(sql.Identifier(column) for column in columns)
+    statement = sql.SQL("COPY {} ({}) FROM STDIN").format(sql.Identifier(table), names)
+    with connection.cursor() as cursor, cursor.copy(statement) as copy:
+        for row in rows:
+            copy.write_row([_text(row[column]) for column in columns])
+
+
+def _text(value: Any) -> Any:
+    return value.value if isinstance(value, enum.Enum) else value
 
 
 def key() -> Mapped[uuid.UUID]:

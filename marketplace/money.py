@@ -15,7 +15,8 @@ from marketplace.errors import Invalid
 
 EXPONENTS: Final = {
     "CNY": 2, "EUR": 2, "USD": 2, "GBP": 2, "CHF": 2, "HKD": 2, "SGD": 2, "PLN": 2, "CZK": 2, "RON": 2,
-    "SEK": 2, "DKK": 2, "NOK": 2, "UAH": 2, "TRY": 2, "JPY": 0, "KRW": 0, "KWD": 3, "BHD": 3,
+    "SEK": 2, "DKK": 2, "NOK": 2, "UAH": 2, "TRY": 2, "HUF": 2, "AUD": 2, "CAD": 2, "JPY": 0, "KRW": 0, "KWD": 3,
+    "BHD": 3,
 }  # fmt: skip
 """Decimals of the currencies that the market trades in (ISO 4217)."""
 
@@ -24,6 +25,9 @@ MAX_MINOR: Final = 2**63 - 1
 
 EXACT: Final = Context(prec=60)
 """Decimal context for rates and products: wide enough that no product of a BIGINT and a rate is rounded early."""
+
+_WITHDRAWN: Final = {"DEM": 2}
+"""Currencies that no new thing is priced in but that papers of before are still read and proven in."""
 
 _AMOUNT = re.compile(r"-?[0-9]{1,19}(\.[0-9]{1,12})?", re.ASCII)
 
@@ -53,7 +57,7 @@ class InvalidAmount(Invalid):
     def __init__(self, text: object, currency: str) -> None:
         super().__init__(
             f"{str(text)[:60]!r} is not an amount of {currency}: digits with at most "
-            f"{EXPONENTS[currency]} decimals, as a string.",
+            f"{exponent(currency)} decimals, as a string.",
             found=str(text)[:60],
         )
 
@@ -69,10 +73,10 @@ class CurrencyMismatch(Invalid):
 
 def exponent(currency: str) -> int:
     """Return the number of decimals of a currency; raise `UnknownCurrency`."""
-    try:
-        return EXPONENTS[currency]
-    except (KeyError, TypeError):
-        raise UnknownCurrency(str(currency)[:8]) from None
+    decimals = EXPONENTS.get(currency, _WITHDRAWN.get(currency)) if isinstance(currency, str) else None
+    if decimals is None:
+        raise UnknownCurrency(str(currency)[:8])
+    return decimals
 
 
 @dataclass(frozen=True, slots=True, order=False)

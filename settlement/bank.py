@@ -1,37 +1,55 @@
-"""Bank statements: taken in whole or not at all, each line once whatever file it comes in, posted, then matched."""
+"""Bank statements: taken in whole or not at all, each line once whatever file it comes in, posted, then matched.
+
+Before a line is stored the statement is held against itself (balances, running balances), against our list of own
+accounts, and against where the account stood after the statement before (`domain.account_chain`).
+"""
 
 import hashlib
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any, Final
 
-from sqlalchemy import select, text
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import ARRAY, CHAR, any_, bindparam, select, text
 from sqlalchemy.orm import Session
 
 from marketplace import audit, db, files
 from marketplace.actor import Actor
 from marketplace.errors import NotFound
 from marketplace.files import FileStore
-from settlement import ledger, matches
+from settlement import ledger, matches, matching_run, own_accounts
+from settlement.bank_models import OwnAccount
 from settlement.domain import ledger as books
-from settlement.domain.bank_csv import CsvProfile, parse_csv
-from settlement.domain.camt import looks_like_camt, parse_camt
+from settlement.domain.account_chain import Link, follow
+from settlement.domain.bank_csv import CsvProfile
 from settlement.domain.matching import Finding
+from settlement.domain.reading import read_statements
 from settlement.domain.statements import (
     LineIdentity,
     ParsedLine,
     ParsedStatement,
     StatementFormat,
-    StatementUnreadable,
+    admit,
     identify,
-    prove,
 )
+from settlement.matching_run import NewLine, Report
 from settlement.models import BankStatement, StatementLine
 
 SHOWN_LINES = 500
 """Lines that come with a statement; the others are read page by page under /statement-lines."""
+
+_LINE_COLUMNS: Final = (
+    "id", "statement_id", "position", "account_number", "currency", "amount_minor", "booked_on", "value_on",
+    "remittance", "end_to_end_id", "counterparty_name", "counterparty_account", "bank_reference", "fingerprint",
+    "occurrence", "finding", "sub_account",
+)  # fmt: skip
+_MEDIA_TYPES: Final = {
+    StatementFormat.CAMT: "application/xml",
+    StatementFormat.CSV: "text/csv",
+    StatementFormat.OFX: "application/x-ofx",
+}
+_Known = Mapping[tuple[str, str], set[LineIdentity]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,16 +60,15 @@ class StatementView:
     lines: Sequence[matches.LineView]
 
 
-def read_statements(
-    content: bytes,
-    *,
-    written_in: StatementFormat | None,
-    profile: CsvProfile,
-) -> list[ParsedStatement]:
-    """Read a file in the named format, or the one it looks like; raise `StatementUnreadable`."""
-    if written_in is None:
-        written_in = StatementFormat.CAMT if looks_like_camt(content) else StatementFormat.CSV
-    return parse_camt(content) if written_in is StatementFormat.CAMT else [parse_csv(content, profile)]
+@dataclass(slots=True)
+class _Taken:
+    """A statement on its way in: its account, its place in the file, which of its lines are new, and its row."""
+
+    parsed: ParsedStatement
+    account: OwnAccount
+    identities: list[LineIdentity]
+    new: list[tuple[int, ParsedLine, LineIdentity]]
+    row: BankStatement
 
 
 def import_file(
@@ -64,124 +81,161 @@ def import_file(
     profile: CsvProfile,
     actor: Actor,
     at: datetime,
+    report: Report = lambda _done, _total, _step: None,
 ) -> list[StatementView]:
     """Take in every statement of a file: prove, store, post each new line, match it. The same file again adds nothing.
 
-    Raises `StatementUnreadable`, `StatementUnproven`; nothing is stored then.
+    Raises `StatementUnreadable`, `StatementUnproven`, `AccountNotOurs`, `StatementGap`; nothing is stored then.
     """
     parsed = read_statements(content, written_in=written_in, profile=profile)
-    proven = [_admitted(statement) for statement in parsed]
+    for statement in parsed:
+        admit(statement)
+    report(0, sum(len(statement.lines) for statement in parsed), "proven")
     sha256 = hashlib.sha256(content).hexdigest()
-    for account in sorted({statement.account for statement in parsed}):
-        session.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 0))"), {"key": f"bank:{account}"})
+    accounts = _lock_accounts(session, parsed)
     known = session.scalars(
         select(BankStatement).where(BankStatement.sha256 == sha256).order_by(BankStatement.position)
     ).all()
     if known:
         return [_view(session, statement) for statement in known]
-    file = files.store(session, store, content=content, name=name, media_type=_media_type(parsed), actor=actor, at=at)
-    identities = _identities(parsed)
-    imported = []
+    taken = _chain(session, parsed, accounts, sha256=sha256, actor=actor, at=at)
+    media_type = _MEDIA_TYPES.get(parsed[0].format, "text/plain")
+    file = files.store(session, store, content=content, name=name, media_type=media_type, actor=actor, at=at)
+    for one in taken:
+        one.row.file_id = file.id
+        session.add(one.row)
+        session.flush()
+        audit.record(session, actor=actor, at=at, subject=one.row, verb="import", after={"lines": len(one.new)})
+    rows = [row for one in taken for row in _rows(one)]
+    _match(session, sorted(rows, key=lambda row: row["booked_on"]), actor=actor, at=at, report=report)
+    return [_view(session, session.get_one(BankStatement, one.row.id)) for one in taken]
+
+
+def _lock_accounts(session: Session, parsed: Sequence[ParsedStatement]) -> dict[tuple[str, str], OwnAccount]:
+    """Find our account of each statement and hold them all until the end of the transaction."""
+    found = {
+        (one.account, one.currency): own_accounts.account_of(session, number=one.account, currency=one.currency)
+        for one in parsed
+    }
+    for account_id in sorted({account.id for account in found.values()}):
+        session.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 0))"), {"key": f"bank:{account_id}"})
+    return found
+
+
+def _chain(
+    session: Session,
+    parsed: Sequence[ParsedStatement],
+    accounts: Mapping[tuple[str, str], OwnAccount],
+    *,
+    sha256: str,
+    actor: Actor,
+    at: datetime,
+) -> list[_Taken]:
+    """Hold each statement against where its account stands, one after the other as the file brings them."""
+    links: dict[uuid.UUID, Link] = {}
+    identities = _identities(parsed, accounts)
+    known = _known_lines(session, parsed, accounts, identities)
+    taken = []
     for position, statement in enumerate(parsed, start=1):
-        row = _row(statement, position=position, proven=proven[position - 1], sha256=sha256, actor=actor, at=at)
-        row.file_id = file.id
-        new = _new_lines(session, statement, identities[position - 1])
+        account = accounts[statement.account, statement.currency]
+        link = links.get(account.id) or own_accounts.link_of(session, account)
+        mine = identities[position - 1]
+        stored = known[account.number, account.currency]
+        new = [
+            (number, line, identity)
+            for number, (line, identity) in enumerate(zip(statement.lines, mine, strict=True), start=1)
+            if identity not in stored
+        ]
+        total = sum(line.amount.minor for line in statement.lines)
+        known_minor = total - sum(line.amount.minor for _, line, _ in new)
+        after = follow(link, statement, known_minor=known_minor, new_count=len(new), numbered=account.numbered)
+        links[account.id] = after
+        row = _row(statement, account, link=after, position=position, sha256=sha256, actor=actor, at=at)
         row.new_line_count = len(new)
-        session.add(row)
-        session.flush()
-        audit.record(session, actor=actor, at=at, subject=row, verb="import", after={"lines": len(new)})
-        lines = _store_lines(session, row, new)
-        _post_lines(session, lines, actor=actor, at=at)
-        for line in lines:
-            matches.match_automatically(session, line=line, actor=actor, at=at)
-        session.flush()
-        imported.append(row)
-    return [_view(session, row) for row in imported]
+        taken.append(_Taken(statement, account, mine, new, row))
+    return taken
 
 
-def _admitted(statement: ParsedStatement) -> bool:
-    """Prove a statement and refuse what is none; return whether there was anything to prove."""
-    if statement.kind != "statement":
-        raise StatementUnreadable(
-            f"a {statement.kind} (camt.052, camt.054) is no statement; take the camt.053 of the day."
-        )
-    if not statement.account:
-        raise StatementUnreadable("nothing says which account it is of.")
-    return prove(statement)
-
-
-def _media_type(parsed: Sequence[ParsedStatement]) -> str:
-    return "application/xml" if parsed[0].format is StatementFormat.CAMT else "text/csv"
-
-
-def _identities(parsed: Sequence[ParsedStatement]) -> list[list[LineIdentity]]:
+def _identities(
+    parsed: Sequence[ParsedStatement], accounts: Mapping[tuple[str, str], OwnAccount]
+) -> list[list[LineIdentity]]:
     """Identify the lines of a whole file, account by account: two statements of one account count on."""
     result: list[list[LineIdentity]] = [[] for _ in parsed]
-    for account, currency in dict.fromkeys((statement.account, statement.currency) for statement in parsed):
-        mine = [n for n, one in enumerate(parsed) if (one.account, one.currency) == (account, currency)]
-        identities = iter(identify(account, [line for n in mine for line in parsed[n].lines]))
+    for account in {account.id: account for account in accounts.values()}.values():
+        mine = [n for n, one in enumerate(parsed) if accounts[one.account, one.currency].id == account.id]
+        identities = iter(identify(account.number, [line for n in mine for line in parsed[n].lines]))
         for n in mine:
             result[n] = [next(identities) for _ in parsed[n].lines]
     return result
 
 
+def _known_lines(
+    session: Session,
+    parsed: Sequence[ParsedStatement],
+    accounts: Mapping[tuple[str, str], OwnAccount],
+    identities: Sequence[Sequence[LineIdentity]],
+) -> _Known:
+    """Return the identities of a file's lines that earlier files brought, by account number and currency."""
+    wanted: dict[tuple[str, str], set[str]] = {}
+    for statement, mine in zip(parsed, identities, strict=True):
+        account = accounts[statement.account, statement.currency]
+        wanted.setdefault((account.number, account.currency), set()).update(one.fingerprint for one in mine)
+    found: dict[tuple[str, str], set[LineIdentity]] = {}
+    for (number, currency), fingerprints in wanted.items():
+        rows = session.execute(
+            select(StatementLine.fingerprint, StatementLine.occurrence).where(
+                StatementLine.account_number == number,
+                StatementLine.currency == currency,
+                StatementLine.fingerprint == any_(bindparam(None, list(fingerprints), ARRAY(CHAR(64)))),
+            )
+        )
+        found[number, currency] = {LineIdentity(fingerprint, occurrence) for fingerprint, occurrence in rows}
+    return found
+
+
 def _row(
-    statement: ParsedStatement, *, position: int, proven: bool, sha256: str, actor: Actor, at: datetime
+    statement: ParsedStatement,
+    account: OwnAccount,
+    *,
+    link: Link,
+    position: int,
+    sha256: str,
+    actor: Actor,
+    at: datetime,
 ) -> BankStatement:
     return BankStatement(
         id=db.new_id(),
         sha256=sha256,
         position=position,
         format=statement.format,
-        account_number=statement.account,
-        currency=statement.currency,
+        account_number=account.number,
+        currency=account.currency,
         reference=statement.reference,
         from_on=statement.from_on,
         to_on=statement.to_on,
         opening_minor=statement.opening.minor if statement.opening is not None else None,
         closing_minor=statement.closing.minor if statement.closing is not None else None,
-        proven=proven,
+        proven=True,
         line_count=len(statement.lines),
         pending_count=statement.pending,
         imported_at=at,
         imported_by=actor.name,
+        own_account_id=account.id,
+        number=link.number,
+        page=link.page,
+        head_minor=link.head.minor,
     )
 
 
-def _new_lines(
-    session: Session, statement: ParsedStatement, identities: Sequence[LineIdentity]
-) -> list[tuple[int, ParsedLine, LineIdentity]]:
-    """Return (position, line, identity) of the lines that no earlier file brought."""
-    fingerprints = list({identity.fingerprint for identity in identities})
-    known = set()
-    for start in range(0, len(fingerprints), 10_000):
-        known |= {
-            (fingerprint, occurrence)
-            for fingerprint, occurrence in session.execute(
-                select(StatementLine.fingerprint, StatementLine.occurrence).where(
-                    StatementLine.account_number == statement.account,
-                    StatementLine.currency == statement.currency,
-                    StatementLine.fingerprint.in_(fingerprints[start : start + 10_000]),
-                )
-            )
-        }
+def _rows(taken: _Taken) -> list[dict[str, Any]]:
+    ids = db.new_ids(len(taken.new))
     return [
-        (position, line, identity)
-        for position, (line, identity) in enumerate(zip(statement.lines, identities, strict=True), start=1)
-        if (identity.fingerprint, identity.occurrence) not in known
-    ]
-
-
-def _store_lines(
-    session: Session, statement: BankStatement, new: Sequence[tuple[int, ParsedLine, LineIdentity]]
-) -> list[StatementLine]:
-    rows = [
         {
-            "id": db.new_id(),
-            "statement_id": statement.id,
+            "id": line_id,
+            "statement_id": taken.row.id,
             "position": position,
-            "account_number": statement.account_number,
-            "currency": statement.currency,
+            "account_number": taken.account.number,
+            "currency": taken.account.currency,
             "amount_minor": line.amount.minor,
             "booked_on": line.booked_on,
             "value_on": line.value_on,
@@ -193,42 +247,46 @@ def _store_lines(
             "fingerprint": identity.fingerprint,
             "occurrence": identity.occurrence,
             "finding": Finding.NO_REFERENCE,
+            "sub_account": line.sub_account,
         }
-        for position, line, identity in new
+        for line_id, (position, line, identity) in zip(ids, taken.new, strict=True)
     ]
-    if rows:
-        session.execute(insert(StatementLine), rows)
-    return list(
-        session.scalars(
-            select(StatementLine)
-            .where(StatementLine.statement_id == statement.id)
-            .order_by(StatementLine.booked_on, StatementLine.position)
-        )
-    )
 
 
-def _post_lines(session: Session, lines: Sequence[StatementLine], *, actor: Actor, at: datetime) -> None:
+def _match(session: Session, rows: Sequence[dict[str, Any]], *, actor: Actor, at: datetime, report: Report) -> None:
+    """Decide, store, post and match new lines."""
+    lines = [NewLine.of(row) for row in rows]
+    decisions = matching_run.decide(session, lines, actor=actor, at=at)
+    db.copy_rows(session, "statement_lines", _LINE_COLUMNS, rows)
+    report(0, len(rows), "stored")
+    _post(session, rows, actor=actor, at=at, report=report)
+    matching_run.write(session, decisions, actor=actor, at=at, report=report)
+
+
+def _post(session: Session, rows: Sequence[dict[str, Any]], *, actor: Actor, at: datetime, report: Report) -> None:
     """Put every line into the books: the bank account moves as the bank says, whatever the line turns out to be for."""
     drafts = []
-    for line in lines:
-        if line.amount_minor > 0:
-            debit, credit = books.BANK, books.unapplied(line.id)
-        elif line.amount_minor < 0:
-            debit, credit = books.unexplained(line.id), books.BANK
+    for row in rows:
+        if row["amount_minor"] > 0:
+            debit, credit = books.BANK, books.unapplied(row["id"])
+        elif row["amount_minor"] < 0:
+            debit, credit = books.unexplained(row["id"]), books.BANK
         else:
             continue
         drafts.append(
             ledger.Draft(
                 source_kind="statement_line",
-                source_id=line.id,
-                description=f"Bank line {line.bank_reference or line.fingerprint[:12]}",
-                lines=books.transfer(debit=debit, credit=credit, amount_minor=abs(line.amount_minor)),
-                currency=line.currency,
-                value_on=line.value_on,
+                source_id=row["id"],
+                description=f"Bank line {row['bank_reference'] or row['fingerprint'][:12]}",
+                lines=books.transfer(debit=debit, credit=credit, amount_minor=abs(row["amount_minor"])),
+                currency=row["currency"],
+                value_on=row["value_on"],
             )
         )
-    for start in range(0, len(drafts), 5_000):
-        ledger.post_all(session, drafts[start : start + 5_000], actor=actor, at=at)
+    for start in range(0, len(drafts), matching_run.CHUNK):
+        part = drafts[start : start + matching_run.CHUNK]
+        ledger.post_many(session, part, actor=actor, at=at)
+        report(start + len(part), len(drafts), "posting")
 
 
 def _view(session: Session, statement: BankStatement) -> StatementView:

@@ -22,7 +22,7 @@ from settlement import deposits, fees, ledger
 from settlement.deal_models import Deal
 from settlement.domain import deal as rules
 from settlement.domain import ledger as books
-from settlement.domain.deal import DEAL, DealNotFound, DealState, NotAParty, Party
+from settlement.domain.deal import DEAL, DealNotFound, DealState, NotAParty, Party, PaymentStands
 from settlement.domain.references import ReferenceKind, new_reference
 from settlement.events import ContractSigned, DealOpened, DealPaid, DealReady
 from settlement.models import Entry
@@ -163,18 +163,20 @@ def receive_payment(
     value_on: date,
     actor: Actor,
     at: datetime,
+    match_id: uuid.UUID | None = None,
 ) -> bool:
     """Count a bank line toward the balance of the deal with this reference; False when no deal takes any of it.
 
     The line stands on `unapplied:<line>` in the books; what the deal still owes is moved to its receivable, the rest
-    stays unapplied. Payments add up; the last one pays the deal. The same line twice counts once.
+    stays unapplied. Payments add up; the last one pays the deal. The same line twice counts once, and so does the same
+    match where there is one (a line may be matched again after its match was taken back).
     """
     deal = session.scalars(
         select(Deal).where(Deal.reference == reference).with_for_update().execution_options(populate_existing=True)
     ).one_or_none()
     if deal is None or deal.currency != currency:
         return False
-    source_id = uuid.uuid5(deal.id, str(statement_line_id))
+    source_id = match_id or uuid.uuid5(deal.id, str(statement_line_id))
     if _is_counted(session, source_id):
         return True
     pays, _ = rules.applied(due=deal.due, received=Money(amount_minor, currency))
@@ -199,6 +201,27 @@ def receive_payment(
     if not deal.due:
         _pay(session, deal, actor=actor, at=at)
     return True
+
+
+def take_payment_back(
+    session: Session, *, reference: str, match_id: uuid.UUID, reason: str, on: date, actor: Actor, at: datetime
+) -> Entry:
+    """Reverse what a match counted toward a balance; raise `PaymentStands` once the deal is paid."""
+    deal = session.scalars(
+        select(Deal).where(Deal.reference == reference).with_for_update().execution_options(populate_existing=True)
+    ).one()
+    if deal.state is not DealState.AWAITING_PAYMENT:
+        raise PaymentStands
+    entry = session.scalars(
+        select(Entry).where(Entry.source_kind == PAYMENT_RECEIVED, Entry.source_id == match_id)
+    ).one()
+    paid = ledger.balance(session, books.receivable(deal.id), currency=deal.currency)
+    reversal = ledger.reverse(session, entry_id=entry.id, reason=reason, value_on=on, actor=actor, at=at)
+    back = ledger.balance(session, books.receivable(deal.id), currency=deal.currency) - paid
+    deal.received_minor -= back
+    session.flush()
+    audit.record(session, actor=actor, at=at, subject=deal, verb="take_back", reason=reason)
+    return reversal
 
 
 def _is_counted(session: Session, source_id: uuid.UUID) -> bool:

@@ -17,6 +17,7 @@ from marketplace import db
 from marketplace.actor import Actor
 from marketplace.money import Money
 from settlement import ledger, payments
+from settlement.bank_models import MatchReversal
 from settlement.domain import ledger as books
 from settlement.domain.orders import Payer, PaymentOrderState, PaymentPurpose, Share, refund_shares
 from settlement.models import Account, Deposit, Entry, Match, PaymentOrder, Posting
@@ -91,21 +92,39 @@ def hold(
 
     The caller holds the account's row (`open_deposit`) and decided by `match_deposit`; the same source twice is once.
     """
-    ledger.post(
-        session,
+    draft = hold_draft(
+        registration_id=deposit.registration_id,
+        reference=deposit.reference,
+        received=Money(amount_minor, deposit.currency),
+        from_account=from_account,
         source_kind=source_kind,
         source_id=source_id,
-        description=f"Deposit {deposit.reference}",
-        lines=books.transfer(
-            debit=from_account, credit=books.deposits(deposit.registration_id), amount_minor=amount_minor
-        ),
-        currency=deposit.currency,
         value_on=value_on,
-        actor=actor,
-        at=at,
     )
+    ledger.post_all(session, [draft], actor=actor, at=at)
     if held(session, registration_id=deposit.registration_id, currency=deposit.currency) >= deposit.required_minor:
         auctions.cover_registration(session, registration_id=deposit.registration_id, actor=actor, at=at)
+
+
+def hold_draft(
+    *,
+    registration_id: uuid.UUID,
+    reference: str,
+    received: Money,
+    from_account: str,
+    source_kind: str,
+    source_id: uuid.UUID,
+    value_on: date,
+) -> ledger.Draft:
+    """Return the entry that moves received money (above zero) to a deposit."""
+    return ledger.Draft(
+        source_kind=source_kind,
+        source_id=source_id,
+        description=f"Deposit {reference}",
+        lines=books.transfer(debit=from_account, credit=books.deposits(registration_id), amount_minor=received.minor),
+        currency=received.currency,
+        value_on=value_on,
+    )
 
 
 def apply(
@@ -150,7 +169,10 @@ def release(
 
 
 def _refund(session: Session, deposit: Deposit, amount_minor: int, *, reason: str, actor: Actor, at: datetime) -> None:
-    receipts = session.scalars(select(Match).where(Match.deposit_id == deposit.id).order_by(Match.id)).all()
+    undone = select(MatchReversal.match_id)
+    receipts = session.scalars(
+        select(Match).where(Match.deposit_id == deposit.id, Match.id.not_in(undone)).order_by(Match.id)
+    ).all()
     paid = [Share(Payer(row.payer_name, row.payer_account, row.rail), row.amount_minor) for row in receipts]
     returned = [
         Share(Payer(order.payee_name, order.payee_account, order.rail), order.amount_minor)

@@ -8,9 +8,23 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Any, Final
 
-from sqlalchemy import ARRAY, BigInteger, Boolean, Date, Select, String, Text, Uuid, and_, bindparam, func, select, text
-from sqlalchemy.orm import Session
+from sqlalchemy import (
+    ARRAY,
+    Boolean,
+    Select,
+    Text,
+    Uuid,
+    and_,
+    bindparam,
+    func,
+    or_,
+    select,
+    text,
+    true,
+)
+from sqlalchemy.orm import Session, make_transient_to_detached
 
 from marketplace import clock, db
 from marketplace.actor import Actor
@@ -21,14 +35,17 @@ from settlement.domain.ledger import (
     AlreadyReversed,
     EntryNotFound,
     Line,
+    PeriodClosed,
     account_type,
     check_lines,
 )
+from settlement.ledger_models import BalanceSnapshot
 from settlement.models import Account, Entry, Posting
 
 __all__ = ["Draft", "Line", "balance", "balances", "credit", "lock", "post", "post_all", "reverse"]
 
 db.violation("accounts_limit", AccountOverdrawn)
+db.violation("entries_period_open", PeriodClosed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +75,6 @@ class AccountBalance:
         return Money(self.balance_minor, self.currency)
 
 
-@dataclass(frozen=True, slots=True)
-class EntryView:
-    """An entry with its lines."""
-
-    entry: Entry
-    lines: Sequence[Line]
-
-
 def post(
     session: Session,
     *,
@@ -82,23 +91,20 @@ def post(
 
     Lines: `Line("bank", +100)`, debit + and credit −, two or more, none zero, adding up to zero in minor units of
     `currency`; accounts are opened by being named. Raises `EntryUnbalanced`, `UnknownAccount`; `AccountOverdrawn`
-    when a limited account (deposits, unapplied, payable, in_payment) would owe less than nothing.
+    when a limited account (deposits, unapplied, payable, holdback, in_payment) would owe less than nothing;
+    `PeriodClosed` when the books of `at`'s day are closed.
     """
     draft = Draft(source_kind, source_id, description, lines, currency, value_on)
     return post_all(session, [draft], actor=actor, at=at)[0]
 
 
 def post_all(session: Session, drafts: Sequence[Draft], *, actor: Actor, at: datetime) -> list[Entry]:
-    """Write many entries in a handful of statements; as `post`, results in the order given."""
-    for draft in drafts:
-        check_lines(draft.lines)
+    """Write many entries in a constant number of statements; as `post`, results in the order given."""
     if not drafts:
         return []
-    session.flush()
-    written = _write_entries(session, drafts, actor=actor, at=at)
-    fresh = [(entry_id, draft) for draft, entry_id in zip(drafts, written, strict=True) if entry_id is not None]
-    if fresh:
-        _write_postings(session, fresh, at=at)
+    given, fresh = _write_all(session, drafts, actor=actor, at=at)
+    if len(drafts) == len(fresh) == 1:
+        return [_loaded(session, given, fresh[0])]
     wanted = (
         func.unnest(
             bindparam("kinds", [draft.source_kind for draft in drafts], ARRAY(Text)),
@@ -116,53 +122,99 @@ def post_all(session: Session, drafts: Sequence[Draft], *, actor: Actor, at: dat
     return [found[draft.source_kind, draft.source_id] for draft in drafts]
 
 
-def _write_entries(session: Session, drafts: Sequence[Draft], *, actor: Actor, at: datetime) -> list[uuid.UUID | None]:
-    """Insert the entries that are not there yet; return the new id of each draft, None for those that were."""
-    ids = [db.new_id() for _ in drafts]
-    inserted = session.execute(
-        text(
-            "INSERT INTO entries (id, source_kind, source_id, description, currency, value_on, reverses_id,"
-            " posted_on, posted_at, posted_by)"
-            " SELECT d.*, :posted_on, :posted_at, :posted_by FROM unnest(:ids, :kinds, :sources, :descriptions,"
-            " :currencies, :values, :reverses) AS d"
-            " ON CONFLICT (source_kind, source_id) DO NOTHING RETURNING id"
-        ).bindparams(
-            bindparam("ids", ids, ARRAY(Uuid)),
-            bindparam("kinds", [draft.source_kind for draft in drafts], ARRAY(Text)),
-            bindparam("sources", [draft.source_id for draft in drafts], ARRAY(Uuid)),
-            bindparam("descriptions", [draft.description for draft in drafts], ARRAY(Text)),
-            bindparam("currencies", [draft.currency for draft in drafts], ARRAY(Text)),
-            bindparam("values", [draft.value_on for draft in drafts], ARRAY(Date)),
-            bindparam("reverses", [draft.reverses_id for draft in drafts], ARRAY(Uuid)),
-            bindparam("posted_on", clock.local_date(at, BOOKS_ZONE), Date),
-            bindparam("posted_at", at, db.UtcDateTime),
-            bindparam("posted_by", actor.name, String),
-        )
-    )
-    new = set(inserted.scalars())
-    return [entry_id if entry_id in new else None for entry_id in ids]
+def post_many(session: Session, drafts: Sequence[Draft], *, actor: Actor, at: datetime) -> None:
+    """Write many entries as `post_all` without reading them back; for thousands at a time."""
+    if drafts:
+        _write_all(session, drafts, actor=actor, at=at)
 
 
-def _write_postings(session: Session, fresh: Sequence[tuple[uuid.UUID, Draft]], *, at: datetime) -> None:
-    """Insert every line of every new entry in one statement, which is what PostgreSQL's check of the sums looks at."""
-    rows = [
-        (entry_id, number, line.account, draft.currency, line.amount_minor)
-        for entry_id, draft in fresh
-        for number, line in enumerate(draft.lines, start=1)
-    ]
-    accounts = open_accounts(session, {(row[2], row[3]) for row in rows}, at=at)
-    session.execute(
-        text(
-            "INSERT INTO postings (entry_id, line, account_id, currency, amount_minor)"
-            " SELECT * FROM unnest(:entries, :lines, :accounts, :currencies, :amounts)"
-        ).bindparams(
-            bindparam("entries", [row[0] for row in rows], ARRAY(Uuid)),
-            bindparam("lines", [row[1] for row in rows], ARRAY(BigInteger)),
-            bindparam("accounts", [accounts[row[2], row[3]] for row in rows], ARRAY(Uuid)),
-            bindparam("currencies", [row[3] for row in rows], ARRAY(Text)),
-            bindparam("amounts", [row[4] for row in rows], ARRAY(BigInteger)),
-        )
-    )
+def _write_all(
+    session: Session, drafts: Sequence[Draft], *, actor: Actor, at: datetime
+) -> tuple["_Given", Sequence[uuid.UUID]]:
+    for draft in drafts:
+        check_lines(draft.lines)
+    session.flush()
+    given = _Given.of(drafts, actor=actor, at=at)
+    fresh = _write(session, given)
+    if fresh is None:
+        open_accounts(session, {(line.account, draft.currency) for draft in drafts for line in draft.lines}, at=at)
+        fresh = _write(session, given)
+        assert fresh is not None, "accounts are never removed"
+    return given, fresh
+
+
+_WRITE: Final = """
+WITH line AS MATERIALIZED (
+    SELECT l.entry_id, l.line, a.id AS account_id, l.currency, l.amount
+    FROM unnest(%b::uuid[], %b::bigint[], %b::text[], %b::text[], %b::bigint[])
+        AS l(entry_id, line, key, currency, amount)
+    LEFT JOIN accounts a ON a.key = l.key AND a.currency = l.currency::char(3)),
+missing AS (SELECT count(*) AS accounts FROM line WHERE account_id IS NULL),
+fresh AS (
+    INSERT INTO entries (id, source_kind, source_id, description, currency, value_on, reverses_id,
+        posted_on, posted_at, posted_by)
+    SELECT d.*, %s::date, %s::timestamptz, %s
+    FROM unnest(%b::uuid[], %b::text[], %b::uuid[], %b::text[], %b::text[], %b::date[], %s::uuid[]) AS d
+    WHERE (SELECT accounts FROM missing) = 0
+    ON CONFLICT (source_kind, source_id) DO NOTHING RETURNING id),
+written AS (
+    INSERT INTO postings (entry_id, line, account_id, currency, amount_minor, posted_on)
+    SELECT line.*, %s::date FROM line WHERE (line.entry_id IN (SELECT id FROM fresh)) IS TRUE)
+SELECT (SELECT accounts FROM missing), array(SELECT id FROM fresh)
+"""
+"""Entries that are not there yet and all their lines, in one statement, which PostgreSQL's checks look at as a whole;
+nothing while an account is missing. `IS TRUE` makes the set of new entries a hash for any plan: a kept plan that joins
+would be quadratic in the lines. Sent by the driver itself: it is the one statement whose speed everything rests on."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """Drafts as they are written: the values of the entries by the id that they get if they are new, and columns."""
+
+    entries: dict[uuid.UUID, dict[str, Any]]
+    parameters: tuple[Any, ...]
+
+    @classmethod
+    def of(cls, drafts: Sequence[Draft], *, actor: Actor, at: datetime) -> "_Given":
+        posted_on = clock.local_date(at, BOOKS_ZONE)
+        same = {"posted_on": posted_on, "posted_at": at, "posted_by": actor.name}
+        entries = {
+            entry_id: {
+                "source_kind": draft.source_kind,
+                "source_id": draft.source_id,
+                "description": draft.description,
+                "currency": draft.currency,
+                "value_on": draft.value_on,
+                "reverses_id": draft.reverses_id,
+            }
+            | same
+            for entry_id, draft in zip(db.new_ids(len(drafts)), drafts, strict=True)
+        }
+        lines = [
+            (entry_id, number, line.account, draft.currency, line.amount_minor)
+            for entry_id, draft in zip(entries, drafts, strict=True)
+            for number, line in enumerate(draft.lines, start=1)
+        ]
+        columns = [[row[number] for row in lines] for number in range(5)]
+        heads = [[values[name] for values in entries.values()] for name in _COLUMNS]
+        return cls(entries, (*columns, posted_on, at, actor.name, list(entries), *heads, posted_on))
+
+
+_COLUMNS: Final = ("source_kind", "source_id", "description", "currency", "value_on", "reverses_id")
+
+
+def _write(session: Session, given: _Given) -> list[uuid.UUID] | None:
+    """Write what is new and return its ids; None when an account is missing, and then nothing was written."""
+    missing, fresh = session.connection().exec_driver_sql(_WRITE, given.parameters).one()
+    return None if missing else fresh
+
+
+def _loaded(session: Session, given: _Given, entry_id: uuid.UUID) -> Entry:
+    """Return the entry just written as a row of the session, without reading it back."""
+    row = Entry(id=entry_id, **given.entries[entry_id])
+    make_transient_to_detached(row)
+    session.add(row)
+    return row
 
 
 def open_accounts(session: Session, keys: set[tuple[str, str]], *, at: datetime) -> dict[tuple[str, str], uuid.UUID]:
@@ -176,7 +228,7 @@ def open_accounts(session: Session, keys: set[tuple[str, str]], *, at: datetime)
                 "INSERT INTO accounts (id, key, currency, kind, limited, created_at)"
                 " SELECT d.*, :at FROM unnest(:ids, :keys, :currencies, :kinds, :limits) AS d ON CONFLICT DO NOTHING"
             ).bindparams(
-                bindparam("ids", [db.new_id() for _ in missing], ARRAY(Uuid)),
+                bindparam("ids", db.new_ids(len(missing)), ARRAY(Uuid)),
                 bindparam("keys", [key for key, _ in missing], ARRAY(Text)),
                 bindparam("currencies", [currency for _, currency in missing], ARRAY(Text)),
                 bindparam("kinds", [one.kind.value for one in types], ARRAY(Text)),
@@ -206,21 +258,48 @@ def lock(session: Session, account: str, *, currency: str, at: datetime) -> uuid
 
 
 def _sum_of(value_on: date | None, posted_on: date | None) -> Select[str, str, int]:
+    """Sum per account: the newest snapshot not after `posted_on` plus the tail; without one for a value date."""
     total = func.coalesce(func.sum(Posting.amount_minor), 0)
-    query = select(Account.key, Account.currency, total).join(Posting, Posting.account_id == Account.id)
-    if value_on is not None or posted_on is not None:
-        query = query.join(Entry, Entry.id == Posting.entry_id)
     if value_on is not None:
-        query = query.where(Entry.value_on <= value_on)
+        query = (
+            select(Account.key, Account.currency, total)
+            .join(Posting, Posting.account_id == Account.id)
+            .join(Entry, Entry.id == Posting.entry_id)
+            .where(Entry.value_on <= value_on)
+        )
+        if posted_on is not None:
+            query = query.where(Posting.posted_on <= posted_on)
+        return query.group_by(Account.key, Account.currency)
+    until = BalanceSnapshot.day <= posted_on if posted_on is not None else true()
+    snapshot = (
+        select(BalanceSnapshot.day, BalanceSnapshot.balance_minor)
+        .where(BalanceSnapshot.account_id == Account.id, until)
+        .order_by(BalanceSnapshot.day.desc())
+        .limit(1)
+        .lateral("snapshot")
+    )
+    tail = select(total.label("minor"), func.count().label("lines")).where(
+        Posting.account_id == Account.id,
+        Posting.posted_on > func.coalesce(snapshot.c.day, text("DATE '-infinity'")),
+    )
     if posted_on is not None:
-        query = query.where(Entry.posted_on <= posted_on)
-    return query.group_by(Account.key, Account.currency)
+        tail = tail.where(Posting.posted_on <= posted_on)
+    since = tail.lateral("tail")
+    return (
+        select(Account.key, Account.currency, func.coalesce(snapshot.c.balance_minor, 0) + since.c.minor)
+        .outerjoin(snapshot, true())
+        .join(since, true())
+        .where(or_(snapshot.c.day.is_not(None), since.c.lines > 0))
+    )
 
 
 def balance(
     session: Session, account: str, *, currency: str, value_on: date | None = None, posted_on: date | None = None
 ) -> int:
-    """Return what an account holds in minor units, debit + and credit −, as of the end of a value and posting date."""
+    """Return what an account holds in minor units, debit + and credit −, as of the end of a value and posting date.
+
+    Without a value date it costs one snapshot and the postings after it, however old and busy the account is.
+    """
     session.flush()
     query = _sum_of(value_on, posted_on).where(Account.key == account, Account.currency == currency)
     row = session.execute(query).first()
@@ -254,25 +333,6 @@ def balances(
     return [AccountBalance(key, currency, int(total)) for key, currency, total in rows]
 
 
-def list_entries(session: Session, *, account: str | None, cursor: str | None, limit: int) -> db.Page[EntryView]:
-    """Return a page of entries, newest first, with all their lines; `account` leaves those that touch its key."""
-    query = select(Entry)
-    if account is not None:
-        touched = select(Posting.entry_id).join(Account, Account.id == Posting.account_id).where(Account.key == account)
-        query = query.where(Entry.id.in_(touched))
-    page: db.Page[Entry] = db.page(session, query, key_column=Entry.id, cursor=cursor, limit=limit)
-    rows = session.execute(
-        select(Posting.entry_id, Account.key, Posting.amount_minor)
-        .join(Account, Account.id == Posting.account_id)
-        .where(Posting.entry_id.in_([entry.id for entry in page.items]))
-        .order_by(Posting.entry_id, Posting.line)
-    )
-    lines: dict[uuid.UUID, list[Line]] = {entry.id: [] for entry in page.items}
-    for entry_id, key, amount_minor in rows:
-        lines[entry_id].append(Line(key, amount_minor))
-    return db.Page([EntryView(entry, lines[entry.id]) for entry in page.items], page.next)
-
-
 def reverse(session: Session, *, entry_id: uuid.UUID, reason: str, value_on: date, actor: Actor, at: datetime) -> Entry:
     """Take an entry back by its mirror image, once; raise `EntryNotFound`, `AlreadyReversed` for a reversal."""
     entry = session.get(Entry, entry_id)
@@ -280,19 +340,24 @@ def reverse(session: Session, *, entry_id: uuid.UUID, reason: str, value_on: dat
         raise EntryNotFound(entry_id)
     if entry.reverses_id is not None:
         raise AlreadyReversed(entry_id)
+    draft = Draft(
+        source_kind="reversal",
+        source_id=entry_id,
+        description=f"Reversal: {reason}",
+        lines=mirror_of(session, entry_id=entry_id),
+        currency=entry.currency,
+        value_on=value_on,
+        reverses_id=entry_id,
+    )
+    return post_all(session, [draft], actor=actor, at=at)[0]
+
+
+def mirror_of(session: Session, *, entry_id: uuid.UUID) -> list[Line]:
+    """Return the lines that take an entry back: its own, debit and credit turned round, in their order."""
     rows = session.execute(
         select(Account.key, Posting.amount_minor)
         .join(Account, Account.id == Posting.account_id)
         .where(Posting.entry_id == entry_id)
         .order_by(Posting.line)
     )
-    draft = Draft(
-        source_kind="reversal",
-        source_id=entry_id,
-        description=f"Reversal: {reason}",
-        lines=[Line(key, -amount) for key, amount in rows],
-        currency=entry.currency,
-        value_on=value_on,
-        reverses_id=entry_id,
-    )
-    return post_all(session, [draft], actor=actor, at=at)[0]
+    return [Line(key, -amount) for key, amount in rows]

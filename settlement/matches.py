@@ -1,7 +1,8 @@
 """Matching: what each line of our bank account is for, written as a match and an entry, or left open with its reason.
 
 Every line is in the books before it is matched: money in on `unapplied:<line>`, money out on `unexplained:<line>`.
-Matching moves it on. The rules are `settlement.domain.matching`; a person may name the reference that the text lacks.
+Matching moves it on. The rules are `settlement.domain.matching`; what a person decides, and the way back, is in
+`settlement.deciding`.
 """
 
 import uuid
@@ -9,30 +10,24 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Text, cast, func, literal, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from auctions import service as auctions
-from marketplace import audit, db
+from marketplace import db
 from marketplace.actor import Actor
 from marketplace.errors import NotFound
 from marketplace.money import Money
 from settlement import deals, deposits, ledger, payments
+from settlement.bank_models import LineAssignment, MatchDecision, MatchProposal, MatchReversal
 from settlement.deal_models import Deal
 from settlement.domain import ledger as books
-from settlement.domain.matching import (
-    DoesNotMatch,
-    Finding,
-    NothingToMatch,
-    choose_reference,
-    match_deposit,
-    match_order,
-)
+from settlement.domain.matching import Finding, NothingToMatch, match_deposit, match_order
 from settlement.domain.orders import Payer, PaymentPurpose, Rail
-from settlement.domain.references import ReferenceKind, find_references, kind_of
+from settlement.domain.references import ReferenceKind, kind_of
 from settlement.models import Account, Match, PaymentOrder, Posting, StatementLine, WebhookEvent
 
-_MATCHED = frozenset(
+MATCHED = frozenset(
     {Finding.EXACT, Finding.COMPLETES, Finding.PARTIAL, Finding.OVERPAYMENT, Finding.DEAL, Finding.ORDER}
 )
 _OPEN_REGISTRATIONS = frozenset({"applied", "approved"})
@@ -40,50 +35,37 @@ _OPEN_REGISTRATIONS = frozenset({"applied", "approved"})
 
 @dataclass(frozen=True, slots=True)
 class LineView:
-    """A statement line with what was found: `open` is the part that is not matched, in the line's direction."""
+    """A statement line with what was found: `open` is the part that is not matched, in the line's direction.
+
+    `matches` are those that stand, `proposals` those that wait for a second person, `owner` looks after the line.
+    """
 
     line: StatementLine
     open: Money
     matches: Sequence[Match]
+    proposals: Sequence[MatchProposal] = ()
+    owner: LineAssignment | None = None
 
 
-def match_automatically(session: Session, *, line: StatementLine, actor: Actor, at: datetime) -> None:
-    """Match a line, posted just now, by the references in its texts; write what was found on it."""
-    if not line.amount:
-        line.finding = Finding.ZERO
-        return
-    text = f"{line.remittance} {line.end_to_end_id}"
-    chosen = choose_reference(
-        find_references(text), incoming=line.amount_minor > 0, known=lambda reference: _is_known(session, reference)
-    )
-    if isinstance(chosen, Finding):
-        line.finding = chosen
-    else:
-        line.finding = _match(session, line, chosen, abs(line.amount_minor), automatic=True, actor=actor, at=at)
+def lock_line(session: Session, line_id: uuid.UUID) -> StatementLine:
+    """Return a line and hold its row until the end of the transaction; raise `NotFound`."""
+    line = session.scalars(
+        select(StatementLine)
+        .where(StatementLine.id == line_id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    ).one_or_none()
+    if line is None:
+        raise NotFound("statement line", line_id)
+    return line
 
 
-def match_line(session: Session, *, line_id: uuid.UUID, reference: str, actor: Actor, at: datetime) -> LineView:
-    """Match what is open of a line with a reference that a person names.
-
-    Raises `NotFound`, `NothingToMatch`, and `DoesNotMatch` with the finding when it cannot be for that.
-    """
-    line = _lock_line(session, line_id)
-    open_minor = _open(session, [line])[line.id]
-    if not open_minor:
-        raise NothingToMatch
-    references = find_references(reference)
-    if len(references) != 1 or not _is_known(session, references[0]):
-        raise DoesNotMatch(Finding.UNKNOWN_REFERENCE)
-    incoming = line.amount_minor > 0
-    if (kind_of(references[0]) is ReferenceKind.PAYMENT_ORDER) == incoming:
-        raise DoesNotMatch(Finding.UNKNOWN_REFERENCE)
-    finding = _match(session, line, references[0], abs(open_minor), automatic=False, actor=actor, at=at)
-    if finding not in _MATCHED:
-        raise DoesNotMatch(finding)
-    line.finding = finding
-    audit.record(session, actor=actor, at=at, subject=line, verb="match", after={"reference": references[0]})
-    session.flush()
-    return views(session, lines=[line])[0]
+def require_line(session: Session, line_id: uuid.UUID) -> StatementLine:
+    """Return a line; raise `NotFound`."""
+    line = session.get(StatementLine, line_id)
+    if line is None:
+        raise NotFound("statement line", line_id)
+    return line
 
 
 def refund_line(session: Session, *, line_id: uuid.UUID, reason: str, actor: Actor, at: datetime) -> PaymentOrder:
@@ -91,8 +73,8 @@ def refund_line(session: Session, *, line_id: uuid.UUID, reason: str, actor: Act
 
     Raises `NotFound`, and `NothingToMatch` when nothing is left.
     """
-    line = _lock_line(session, line_id)
-    open_minor = _open(session, [line])[line.id]
+    line = lock_line(session, line_id)
+    open_minor = open_amounts(session, [line])[line.id]
     if open_minor <= 0:
         raise NothingToMatch
     line.finding = Finding.REFUNDED
@@ -112,19 +94,8 @@ def refund_line(session: Session, *, line_id: uuid.UUID, reason: str, actor: Act
     )
 
 
-def _lock_line(session: Session, line_id: uuid.UUID) -> StatementLine:
-    line = session.scalars(
-        select(StatementLine)
-        .where(StatementLine.id == line_id)
-        .with_for_update()
-        .execution_options(populate_existing=True)
-    ).one_or_none()
-    if line is None:
-        raise NotFound("statement line", line_id)
-    return line
-
-
-def _is_known(session: Session, reference: str) -> bool:
+def is_known(session: Session, reference: str) -> bool:
+    """Say whether anything has this canonical reference."""
     kind = kind_of(reference)
     if kind is ReferenceKind.DEPOSIT:
         return auctions.registration_by_reference(session, reference) is not None
@@ -133,31 +104,41 @@ def _is_known(session: Session, reference: str) -> bool:
     return payments.order_by_reference(session, reference) is not None
 
 
-def _match(
-    session: Session,
-    line: StatementLine,
-    reference: str,
-    amount_minor: int,
-    *,
-    automatic: bool,
-    actor: Actor,
-    at: datetime,
+def match_with(
+    session: Session, *, line: StatementLine, reference: str, amount_minor: int, actor: Actor, at: datetime
 ) -> Finding:
-    """Match `amount_minor` (above zero) of a line with a known reference of its direction; return the finding."""
-    kind = kind_of(reference)
-    if kind is ReferenceKind.PAYMENT_ORDER:
-        return _match_order(session, line, reference, amount_minor, automatic=automatic, actor=actor, at=at)
-    if kind is ReferenceKind.DEAL:
-        return _match_deal(session, line, reference, amount_minor, automatic=automatic, actor=actor, at=at)
+    """Match `amount_minor` (above zero) of a line with a known reference of its direction, as a person decided."""
+    if kind_of(reference) is not ReferenceKind.DEPOSIT:
+        return match_other(
+            session, line=line, reference=reference, amount_minor=amount_minor, automatic=False, actor=actor, at=at
+        )
     return match_receipt(
         session,
-        match=_of_line(line, automatic=automatic),
+        match=_of_line(line, automatic=False),
         received=Money(amount_minor, line.currency),
         reference=reference,
         receipt=line,
         actor=actor,
         at=at,
     )
+
+
+def match_other(
+    session: Session,
+    *,
+    line: StatementLine,
+    reference: str,
+    amount_minor: int | None = None,
+    automatic: bool,
+    actor: Actor,
+    at: datetime,
+) -> Finding:
+    """Match a line (all of it, or `amount_minor`) with a known deal or payment order; return the finding."""
+    amount_minor = abs(line.amount_minor) if amount_minor is None else amount_minor
+    match = _of_line(line, automatic=automatic)
+    if kind_of(reference) is ReferenceKind.DEAL:
+        return _match_deal(session, match, line, reference, amount_minor, actor=actor, at=at)
+    return _match_order(session, match, line, reference, amount_minor, actor=actor, at=at)
 
 
 def match_receipt(
@@ -204,14 +185,16 @@ def match_receipt(
 
 def _match_deal(
     session: Session,
+    match: Match,
     line: StatementLine,
     reference: str,
     amount_minor: int,
     *,
-    automatic: bool,
     actor: Actor,
     at: datetime,
 ) -> Finding:
+    before = ledger.credit(session, books.unapplied(line.id), currency=line.currency)
+    match.id = db.new_id()
     taken = deals.receive_payment(
         session,
         reference=reference,
@@ -221,22 +204,22 @@ def _match_deal(
         value_on=line.value_on,
         actor=actor,
         at=at,
+        match_id=match.id,
     )
-    rest = ledger.credit(session, books.unapplied(line.id), currency=line.currency)
-    if not taken or rest == amount_minor:
+    used = before - ledger.credit(session, books.unapplied(line.id), currency=line.currency)
+    if not taken or not used:
         return Finding.DEAL_REFUSED
-    match = _of_line(line, automatic=automatic)
-    _add(session, match, reference, Money(amount_minor - rest, line.currency), actor=actor, at=at)
-    return Finding.OVERPAYMENT if rest else Finding.DEAL
+    _add(session, match, reference, Money(used, line.currency), actor=actor, at=at)
+    return Finding.OVERPAYMENT if used < amount_minor else Finding.DEAL
 
 
 def _match_order(
     session: Session,
+    match: Match,
     line: StatementLine,
     reference: str,
     amount_minor: int,
     *,
-    automatic: bool,
     actor: Actor,
     at: datetime,
 ) -> Finding:
@@ -246,7 +229,6 @@ def _match_order(
     finding = match_order(paid, ordered=order.amount, state=order.state)
     if finding is Finding.ORDER:
         payments.settle_order(session, order=order, line_id=line.id, value_on=line.value_on, actor=actor, at=at)
-        match = _of_line(line, automatic=automatic)
         match.payment_order_id = order.id
         _add(session, match, reference, paid, actor=actor, at=at)
     return finding
@@ -263,7 +245,7 @@ def _of_line(line: StatementLine, *, automatic: bool) -> Match:
 
 
 def _add(session: Session, match: Match, reference: str, amount: Money, *, actor: Actor, at: datetime) -> None:
-    match.id = db.new_id()
+    match.id = match.id or db.new_id()
     match.reference = reference
     match.amount_minor, match.currency = amount.minor, amount.currency
     match.matched_by, match.matched_at = actor.name, at
@@ -271,7 +253,7 @@ def _add(session: Session, match: Match, reference: str, amount: Money, *, actor
     session.flush()
 
 
-def _open(session: Session, lines: Sequence[StatementLine]) -> Mapping[uuid.UUID, int]:
+def open_amounts(session: Session, lines: Sequence[StatementLine]) -> Mapping[uuid.UUID, int]:
     """Return what is not matched of each line in minor units, money in +, money out −; one query."""
     session.flush()
     keys = {key(line.id): line.id for line in lines for key in (books.unapplied, books.unexplained)}
@@ -286,37 +268,28 @@ def _open(session: Session, lines: Sequence[StatementLine]) -> Mapping[uuid.UUID
 
 
 def views(session: Session, *, lines: Sequence[StatementLine]) -> list[LineView]:
-    """Return lines with what is open of them and their matches, in the order given."""
-    amounts = _open(session, lines)
-    matches: dict[uuid.UUID | None, list[Match]] = {}
+    """Return lines with what is open of them, their matches, proposals and owners, in the order given."""
+    amounts = open_amounts(session, lines)
     ids = [line.id for line in lines]
-    for match in session.scalars(select(Match).where(Match.line_id.in_(ids)).order_by(Match.id)):
+    matches: dict[uuid.UUID | None, list[Match]] = {}
+    standing = select(Match).where(Match.line_id.in_(ids), Match.id.not_in(select(MatchReversal.match_id)))
+    for match in session.scalars(standing.order_by(Match.id)):
         matches.setdefault(match.line_id, []).append(match)
-    return [LineView(line, Money(amounts[line.id], line.currency), matches.get(line.id, [])) for line in lines]
-
-
-def list_lines(
-    session: Session,
-    *,
-    statement_id: uuid.UUID | None,
-    only_open: bool,
-    cursor: str | None,
-    limit: int,
-) -> db.Page[LineView]:
-    """Return a page of statement lines, newest first; `only_open` leaves those of which something is not matched."""
-    query = select(StatementLine)
-    if statement_id is not None:
-        query = query.where(StatementLine.statement_id == statement_id)
-    if only_open:
-        line_id = cast(StatementLine.id, Text)
-        for_line = Account.key.in_([literal("unapplied:") + line_id, literal("unexplained:") + line_id])
-        total = (
-            select(func.coalesce(func.sum(Posting.amount_minor), 0))
-            .join(Account, Account.id == Posting.account_id)
-            .where(for_line)
-            .correlate(StatementLine)
-            .scalar_subquery()
+    proposals: dict[uuid.UUID, list[MatchProposal]] = {}
+    waiting = select(MatchProposal).where(
+        MatchProposal.line_id.in_(ids), MatchProposal.id.not_in(select(MatchDecision.proposal_id))
+    )
+    for proposal in session.scalars(waiting.order_by(MatchProposal.id)):
+        proposals.setdefault(proposal.line_id, []).append(proposal)
+    owned = select(LineAssignment).where(LineAssignment.line_id.in_(ids)).order_by(LineAssignment.id)
+    owners = {one.line_id: one for one in session.scalars(owned)}
+    return [
+        LineView(
+            line,
+            Money(amounts[line.id], line.currency),
+            matches.get(line.id, []),
+            proposals.get(line.id, []),
+            owners.get(line.id),
         )
-        query = query.where(total != 0)
-    page: db.Page[StatementLine] = db.page(session, query, key_column=StatementLine.id, cursor=cursor, limit=limit)
-    return db.Page(views(session, lines=page.items), page.next)
+        for line in lines
+    ]

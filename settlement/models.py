@@ -58,13 +58,18 @@ class Entry(Base):
 
     __table_args__ = (
         UniqueConstraint("source_kind", "source_id"),
-        UniqueConstraint("id", "currency"),
+        UniqueConstraint("id", "currency", "posted_on"),
         UniqueConstraint("reverses_id"),
+        CheckConstraint("posted_on = CAST(timezone('Asia/Shanghai', posted_at) AS date)", "posted_on_is_its_day"),
+        Index("ix_entries_posted_on_id", "posted_on", "id"),
     )
 
 
 class Posting(Base):
-    """A line of an entry: debit +, credit −. PostgreSQL checks that those of an entry add up to zero."""
+    """A line of an entry: debit +, credit −. PostgreSQL checks that those of an entry add up to zero.
+
+    `posted_on` is the entry's own (composite key), so that the tail after a snapshot is one range of an index.
+    """
 
     __tablename__ = "postings"
     entry_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
@@ -72,12 +77,20 @@ class Posting(Base):
     account_id: Mapped[uuid.UUID]
     currency: Mapped[str] = currency()
     amount_minor: Mapped[int]
+    posted_on: Mapped[date]
 
     __table_args__ = (
         ForeignKeyConstraint(["account_id", "currency"], ["accounts.id", "accounts.currency"]),
-        ForeignKeyConstraint(["entry_id", "currency"], ["entries.id", "entries.currency"]),
+        ForeignKeyConstraint(
+            ["entry_id", "currency", "posted_on"], ["entries.id", "entries.currency", "entries.posted_on"]
+        ),
         CheckConstraint("amount_minor <> 0", "amount_not_zero"),
-        Index("ix_postings_account_id", "account_id", postgresql_include=["amount_minor", "entry_id"]),
+        Index(
+            "ix_postings_account_id_posted_on",
+            "account_id",
+            "posted_on",
+            postgresql_include=["amount_minor", "entry_id"],
+        ),
     )
 
     @property
@@ -87,7 +100,10 @@ class Posting(Base):
 
 
 class BankStatement(Base):
-    """A statement as the bank gave it. `proven`: opening + lines = closing was checked, not only believed."""
+    """A statement as the bank gave it. `proven`: opening + lines = closing was checked, not only believed.
+
+    `head_minor`: what our account stood at after its new lines, where the next statement has to begin.
+    """
 
     __tablename__ = "bank_statements"
     id: Mapped[uuid.UUID] = key()
@@ -108,8 +124,15 @@ class BankStatement(Base):
     pending_count: Mapped[int]
     imported_at: Mapped[datetime]
     imported_by: Mapped[str]
+    own_account_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("own_accounts.id"))
+    number: Mapped[int | None]
+    page: Mapped[int | None]
+    head_minor: Mapped[int]
 
-    __table_args__ = (UniqueConstraint("sha256", "account_number", "currency", "position"),)
+    __table_args__ = (
+        UniqueConstraint("sha256", "account_number", "currency", "position"),
+        Index("ix_bank_statements_own_account_id", "own_account_id", "id"),
+    )
 
     @property
     def opening(self) -> Money | None:
@@ -142,8 +165,10 @@ class StatementLine(Base):
     fingerprint: Mapped[str] = mapped_column(CHAR(64))
     occurrence: Mapped[int]
     finding: Mapped[Finding] = mapped_column(enum_column(Finding))
+    sub_account: Mapped[str] = mapped_column(server_default="")
 
     __table_args__ = (
+        Index("ix_statement_lines_finding", "finding", "booked_on"),
         UniqueConstraint("account_number", "currency", "fingerprint", "occurrence", name="uq_statement_lines_identity"),
         CheckConstraint("occurrence >= 1", "occurrence_counts_from_one"),
     )

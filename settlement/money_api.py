@@ -1,4 +1,4 @@
-"""Routes of money: statements and their lines, deposits, payment orders, the Stripe rail, the books."""
+"""Routes of money: statements and their lines, deposits, payment orders, the Stripe rail."""
 
 import uuid
 from typing import Any
@@ -6,100 +6,20 @@ from typing import Any
 import flask
 from flask import Response
 
-from marketplace import documents, http, runtime
+from marketplace import http, runtime
 from marketplace.actor import Role
 from marketplace.db import Page
 from marketplace.fields import PageArgs, ReasonIn, page_of
 from marketplace.policies import allow, public, reads
-from settlement import bank, deposits, ledger, matches, payment_files, payments, stripe_rail
+from settlement import deposits, payment_files, payments, stripe_rail
 from settlement import money_schemas as schemas
-from settlement.domain.bank_csv import Column, CsvProfile
-from settlement.domain.statements import MAX_BYTES
-from settlement.models import BankAccount, BankStatement, PaymentOrder, WebhookEvent
+from settlement.models import BankAccount, PaymentOrder, WebhookEvent
 
 FINANCE = Role.OPERATOR_FINANCE
 _FORM_BYTES = 64 * 1024
 _WEBHOOK_BYTES = 512 * 1024
 
 blueprint = http.Blueprint("money", description="How does money change hands?")
-
-
-@blueprint.post("/bank-statements", policy=allow(FINANCE), idempotent=True, max_bytes=MAX_BYTES + _FORM_BYTES)
-@blueprint.arguments(schemas.StatementFile, location="files")
-@blueprint.arguments(schemas.StatementForm, location="form")
-@blueprint.response(201, schemas.StatementsOut)
-def import_statement(files: dict[str, Any], form: dict[str, Any]) -> dict[str, Any]:
-    """Take in a bank statement (camt.053, CSV): prove it, post each new line, match it.
-
-    The same file again, or a line that another file brought already, changes nothing.
-    """
-    upload = files["file"]
-    profile = CsvProfile(
-        columns=_columns(form["columns"]),
-        date_order=form["date_order"],
-        decimal_comma=form["decimal_comma"],
-        account=form["account"],
-        currency=form["currency"],
-    )
-    items = bank.import_file(
-        http.session(),
-        store=runtime.current().files,
-        content=upload.read(),
-        name=(upload.filename or "statement")[:200],
-        written_in=form["format"],
-        profile=profile,
-        actor=http.actor(),
-        at=http.at(),
-    )
-    return {"items": items}
-
-
-def _columns(text: str) -> dict[Column, str]:
-    if not text:
-        return {}
-    node = documents.Node(documents.parse(text.encode()), "/columns")
-    members = node.object((), tuple(Column))
-    return {Column(name): child.text(maximum=60) for name, child in members.items() if child.given}
-
-
-@blueprint.get("/bank-statements", policy=reads())
-@blueprint.arguments(PageArgs, location="query")
-@blueprint.response(200, page_of(schemas.StatementOut))
-def list_statements(page: dict[str, Any]) -> Page[BankStatement]:
-    """Bank statements, newest first."""
-    return bank.list_statements(http.session(), **page)
-
-
-@blueprint.get("/bank-statements/<uuid:statement_id>", policy=reads())
-@blueprint.response(200, schemas.StatementWithLinesOut)
-def get_statement(statement_id: uuid.UUID) -> bank.StatementView:
-    """One statement with the lines that it brought."""
-    return bank.get_statement(http.session(), statement_id=statement_id)
-
-
-@blueprint.get("/statement-lines", policy=reads())
-@blueprint.arguments(schemas.LineArgs, location="query")
-@blueprint.response(200, page_of(schemas.StatementLineOut))
-def list_lines(arguments: dict[str, Any]) -> Page[matches.LineView]:
-    """Lines of statements, newest first; with `open=true` the unapplied cash and unexplained payments."""
-    only_open = arguments.pop("open")
-    return matches.list_lines(http.session(), only_open=only_open, **arguments)
-
-
-@blueprint.post("/statement-lines/<uuid:line_id>/match", policy=allow(FINANCE), idempotent=True)
-@blueprint.arguments(schemas.LineMatchIn)
-@blueprint.response(200, schemas.StatementLineOut)
-def match_line(data: dict[str, Any], line_id: uuid.UUID) -> matches.LineView:
-    """Say what an open line is for."""
-    return matches.match_line(http.session(), line_id=line_id, **data, actor=http.actor(), at=http.at())
-
-
-@blueprint.post("/statement-lines/<uuid:line_id>/refund", policy=allow(FINANCE), idempotent=True)
-@blueprint.arguments(ReasonIn)
-@blueprint.response(201, schemas.PaymentOrderOut)
-def refund_line(data: dict[str, Any], line_id: uuid.UUID) -> PaymentOrder:
-    """Propose to send back what is open of an incoming line, to the account it came from."""
-    return matches.refund_line(http.session(), line_id=line_id, **data, actor=http.actor(), at=http.at())
 
 
 @blueprint.get("/deposits", policy=reads(Role.BUYER_BIDDER, Role.BUYER_ANALYST))
@@ -214,21 +134,3 @@ def add_bank_account(data: dict[str, Any]) -> BankAccount:
 def list_bank_accounts(page: dict[str, Any]) -> Page[BankAccount]:
     """Bank accounts of organisations, newest first; everybody sees their own."""
     return payments.list_bank_accounts(http.session(), **page, actor=http.actor())
-
-
-@blueprint.get("/ledger-accounts", policy=reads())
-@blueprint.arguments(schemas.AccountArgs, location="query")
-@blueprint.response(200, schemas.AccountsOut)
-def list_accounts(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Accounts of the books with their balances, as of now or of the end of a value or posting date."""
-    items = ledger.balances(http.session(), **arguments)
-    full = len({item.key for item in items}) == arguments["limit"]
-    return {"items": items, "next": items[-1].key if full else None}
-
-
-@blueprint.get("/ledger-entries", policy=reads())
-@blueprint.arguments(schemas.EntryArgs, location="query")
-@blueprint.response(200, page_of(schemas.EntryOut))
-def list_entries(arguments: dict[str, Any]) -> Page[ledger.EntryView]:
-    """Entries of the books with their lines, newest first."""
-    return ledger.list_entries(http.session(), **arguments)

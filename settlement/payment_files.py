@@ -11,7 +11,7 @@ from marketplace.actor import Actor
 from marketplace.clock import format_instant
 from marketplace.errors import Conflict
 from marketplace.parties import service as parties
-from settlement import payments
+from settlement import client_money, payments
 from settlement.domain.orders import PayeeAccountMissing, PaymentOrderState
 from settlement.domain.pain001 import Transfer, TransferBatch, write_pain001
 from settlement.models import BankStatement, PaymentOrder
@@ -40,11 +40,13 @@ class OurAccountUnknown(Conflict):
 def pain001(session: Session, *, actor: Actor, at: datetime) -> bytes:
     """Return the approved wire orders as pain.001, from the account that our newest statement of the currency is of.
 
-    Raises `NothingToSend`, `PayeeAccountMissing`, `OurAccountUnknown`.
+    Raises `NothingToSend`, `PayeeAccountMissing`, `OurAccountUnknown`, `ClientMoneyMissing`.
     """
     orders = payments.orders_to_send(session)
     if not orders:
         raise NothingToSend
+    for currency in sorted({order.currency for order in orders}):
+        client_money.require_passed(session, currency=currency)
     missing = [order.reference for order in orders if not order.payee_account]
     if missing:
         raise PayeeAccountMissing(missing[:20])

@@ -15,7 +15,7 @@ from marketplace import audit, db, outbox
 from marketplace.actor import SYSTEM, Actor, OrganisationKind
 from marketplace.errors import NotFound
 from marketplace.parties import service as parties
-from settlement import ledger
+from settlement import client_money, ledger
 from settlement.domain import ledger as books
 from settlement.domain.orders import PAYMENT_ORDER, Payer, PaymentOrderState, PaymentPurpose, Rail, check_approval
 from settlement.domain.references import ReferenceKind, new_reference
@@ -177,12 +177,15 @@ def list_orders(
 
 
 def approve_order(session: Session, *, order_id: uuid.UUID, actor: Actor, at: datetime) -> PaymentOrder:
-    """Approve by a person other than the proposer; raise `SamePerson`, `PersonNeeded`, `IllegalMove`.
+    """Approve by a person other than the proposer.
+
+    Raises `SamePerson`, `PersonNeeded`, `IllegalMove`, `ClientMoneyMissing` while the check of its currency fails.
 
     An order without a payee account takes the one that the payee has given meanwhile.
     """
     order = require_order(session, order_id, actor=actor, for_update=True)
     check_approval(proposed_by_id=order.proposed_by_id, approver_id=actor.user_id)
+    client_money.require_passed(session, currency=order.currency)
     audit.transition(session, order, "approve", lifecycle=PAYMENT_ORDER, actor=actor, at=at)
     order.approved_by_id, order.approved_by, order.approved_at = actor.user_id, actor.name, at
     if not order.payee_account and order.payee_organisation_id is not None:
@@ -193,8 +196,9 @@ def approve_order(session: Session, *, order_id: uuid.UUID, actor: Actor, at: da
 
 
 def send_order(session: Session, *, order_id: uuid.UUID, actor: Actor, at: datetime) -> PaymentOrder:
-    """Say that the bank was told to pay; raise `IllegalMove`."""
+    """Say that the bank was told to pay; raise `IllegalMove`, `ClientMoneyMissing`."""
     order = require_order(session, order_id, actor=actor, for_update=True)
+    client_money.require_passed(session, currency=order.currency)
     audit.transition(session, order, "send", lifecycle=PAYMENT_ORDER, actor=actor, at=at)
     order.sent_at = at
     session.flush()

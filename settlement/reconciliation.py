@@ -18,6 +18,7 @@ from marketplace.actor import Actor
 from marketplace.db import Page
 from marketplace.money import Money
 from settlement import deals, ledger, payouts
+from settlement.bank_models import MatchReversal
 from settlement.deal_models import Allocation, Deal, DealDeduction
 from settlement.domain import ledger as books
 from settlement.domain.deal import DISTRIBUTED, DealState
@@ -232,7 +233,7 @@ def _received(session: Session, deal: Deal) -> int:
     deposit = session.scalar(
         select(func.coalesce(func.sum(Match.amount_minor), 0))
         .join(Deposit, Deposit.id == Match.deposit_id)
-        .where(Deposit.registration_id == deal.registration_id)
+        .where(Deposit.registration_id == deal.registration_id, Match.id.not_in(select(MatchReversal.match_id)))
     )
     returned = session.scalar(
         select(func.coalesce(func.sum(PaymentOrder.amount_minor), 0)).where(
@@ -242,7 +243,9 @@ def _received(session: Session, deal: Deal) -> int:
         )
     )
     balance = session.scalar(
-        select(func.coalesce(func.sum(Match.amount_minor), 0)).where(Match.reference == deal.reference)
+        select(func.coalesce(func.sum(Match.amount_minor), 0)).where(
+            Match.reference == deal.reference, Match.id.not_in(select(MatchReversal.match_id))
+        )
     )
     return int(deposit or 0) - int(returned or 0) + int(balance or 0)
 

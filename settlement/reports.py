@@ -56,7 +56,7 @@ def invoice(view: DealView, *, package_name: str, language: Language, at: dateti
     rows = [("price", deal.price), ("deposit", -deal.deposit), ("balance", deal.balance), ("received", -deal.received)]
     lines = [Line((word(name, language), amount.text)) for name, amount in rows]
     lines.append(Line((word("still_due", language), deal.due.text), strong=True))
-    return _set(
+    return set_paper(
         Paper(
             title=word("invoice", language),
             facts=[*_facts(view, package_name, language, at), (word("due_on", language), deal.due_on.isoformat())],
@@ -99,7 +99,7 @@ def statement(
             lines.append(Line((word("case_count", language), str(deal.case_count))))
             lines.append(Line((word("paid_out", language), paid[0].text)))
             lines.append(Line((word("in_payment", language), paid[1].text)))
-    return _set(
+    return set_paper(
         Paper(
             title=word(f"statement_{party.value}", language),
             facts=_facts(view, package_name, language, at),
@@ -125,7 +125,7 @@ def reconciliation_paper(result: Reconciliation, *, package_name: str, language:
     ]
     headings = _headings(language, "group", "figure", "source", "amount", "difference")
     verdict = word("agrees" if result.agrees else "differs", language)
-    return _set(
+    return set_paper(
         Paper(
             title=word("reconciliation", language),
             facts=_facts(result.deal, package_name, language, result.at),
@@ -155,7 +155,8 @@ def _headings(language: Language, *names: str, currency: str = "") -> tuple[str,
     return tuple(words)
 
 
-def _set(paper: Paper) -> bytes:
+def set_paper(paper: Paper) -> bytes:
+    """Set a document as PDF; the same document gives the same bytes."""
     font = fonts.register()
     plain = ParagraphStyle("plain", fontName=font, fontSize=9, leading=13, wordWrap="CJK")
     grey = ParagraphStyle("grey", parent=plain, textColor=_GREY)

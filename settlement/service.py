@@ -6,8 +6,9 @@ from settlement.deals import DealView, get_deal, list_deals, receive_payment, si
 from settlement.deposits import DepositStatus, list_deposits
 from settlement.domain.deal import DealState, Party
 from settlement.domain.orders import PaymentOrderState, PaymentPurpose
+from settlement.exceptions import LineFilter, list_lines
 from settlement.ledger import balance, balances
-from settlement.matches import LineView, list_lines
+from settlement.matches import LineView
 from settlement.models import BankAccount, BankStatement, Entry, PaymentOrder, StatementLine
 from settlement.papers import invoice, reconciliation_pdf, reconciliation_xlsx, statement
 from settlement.payments import list_bank_accounts, list_orders, require_order
@@ -31,6 +32,7 @@ __all__ = [
     "FeeSchedule",
     "Language",
     "LineCase",
+    "LineFilter",
     "LineView",
     "MoneyTrail",
     "Party",

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from marketplace.actor import SYSTEM
 from marketplace.module import Module
 from marketplace.outbox import Subscription
-from settlement import deal_api, deals, money_tasks, payouts
+from settlement import deal_api, deals, ledger_tasks, money_tasks, payouts
 
 
 def open_awarded_deal(session: Session, payload: Mapping[str, Any], at: datetime) -> None:
@@ -74,8 +74,9 @@ SUBSCRIPTIONS: Final = (
 
 module = Module(
     name="settlement",
-    blueprints=(*money_tasks.BLUEPRINTS, deal_api.blueprint),
+    blueprints=(*money_tasks.BLUEPRINTS, *ledger_tasks.BLUEPRINTS, deal_api.blueprint),
     subscriptions=(*money_tasks.SUBSCRIPTIONS, *SUBSCRIPTIONS),
     jobs=money_tasks.JOBS,
-    periodic=money_tasks.PERIODIC,
+    periodic=(*money_tasks.PERIODIC, *ledger_tasks.PERIODIC),
+    commands=ledger_tasks.commands,
 )

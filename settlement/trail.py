@@ -25,6 +25,7 @@ ENTRIES_AND_LINES: Final = """
     LEFT JOIN LATERAL (
         SELECT 'deposit' AS role, m.line_id, m.amount_minor FROM deposits p JOIN matches m ON m.deposit_id = p.id
         WHERE e.source_kind = 'deposit.applied' AND p.registration_id = d.registration_id
+          AND NOT EXISTS (SELECT FROM match_reversals u WHERE u.match_id = m.id)
         UNION ALL
         SELECT 'balance', substr(c2.key, 11)::uuid, g2.amount_minor
         FROM postings g2 JOIN accounts c2 ON c2.id = g2.account_id
@@ -63,6 +64,7 @@ _CASES_OF_LINE: Final = text(
     """
     WITH behind AS (
         SELECT d.id, 'deposit' AS role FROM matches m JOIN deposits p ON p.id = m.deposit_id
+          AND NOT EXISTS (SELECT FROM match_reversals u WHERE u.match_id = m.id)
         JOIN deals d ON d.registration_id = p.registration_id WHERE m.line_id = CAST(:line_id AS uuid)
         UNION
         SELECT substr(c.key, 12)::uuid, 'balance' FROM accounts u JOIN postings h ON h.account_id = u.id

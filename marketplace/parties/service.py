@@ -13,7 +13,14 @@ from marketplace.parties.organisations import (
     visible_organisation,
 )
 from marketplace.parties.sign_in import SignedIn, authenticate, change_password, forget, sign_in, sign_out
-from marketplace.parties.users import create_first_operator, create_user, disable_user, enable_user, list_users
+from marketplace.parties.users import (
+    create_first_operator,
+    create_user,
+    disable_user,
+    enable_user,
+    find_user,
+    list_users,
+)
 
 __all__ = [
     "IssuedKey",
@@ -29,6 +36,7 @@ __all__ = [
     "decide_organisation",
     "disable_user",
     "enable_user",
+    "find_user",
     "forget",
     "issue_key",
     "licence_in_force",

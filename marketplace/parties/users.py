@@ -137,3 +137,9 @@ def list_users(
     organisations.visible_organisation(session, organisation_id, actor=actor)
     query = select(User).where(User.organisation_id == organisation_id)
     return db.page(session, query, key_column=User.id, cursor=cursor, limit=limit)
+
+
+def find_user(session: Session, user_id: uuid.UUID, *, organisation_id: uuid.UUID) -> User | None:
+    """Return an active user of an organisation, None when there is none. No visibility check."""
+    query = select(User).where(User.organisation_id == organisation_id, User.state == domain.UserState.ACTIVE)
+    return session.scalars(query.where(User.id == user_id)).one_or_none()

@@ -7,6 +7,7 @@ a negative figure in either column is a reversal (红字) and goes the other way
 
 import csv
 import enum
+import functools
 import io
 import re
 import unicodedata
@@ -45,6 +46,7 @@ class Column(enum.StrEnum):
     NAME = "name"
     ACCOUNT = "account"
     REFERENCE = "reference"
+    SUB_ACCOUNT = "sub_account"
 
 
 class DateOrder(enum.StrEnum):
@@ -77,6 +79,7 @@ HEADERS: Final[Mapping[Column, tuple[str, ...]]] = {
         "流水号", "交易流水号", "交易流水", "核心流水号", "凭证号", "reference", "bank reference", "transaction id",
         "operation number",
     ),
+    Column.SUB_ACCOUNT: ("子账号", "虚拟账号", "虚户账号", "sub account", "virtual account"),
 }  # fmt: skip
 """Usual header texts, compared without blanks, case and what stands in brackets; several columns may be remittance."""
 
@@ -111,13 +114,19 @@ _HEADER_ROWS: Final = 40
 
 @dataclass(frozen=True, slots=True)
 class CsvProfile:
-    """How one bank writes its export; everything has a usual value. `columns` names headers of ours by theirs."""
+    """How one bank writes its export; everything has a usual value. `columns` names headers of ours by theirs.
+
+    `inverted`: the file is of a card, money out is positive. `absolute`: where a direction or two columns say which way
+    money went, a sign says nothing. Named profiles with versions are in `csv_profiles`.
+    """
 
     columns: Mapping[Column, str] = field(default_factory=dict)
     date_order: DateOrder = DateOrder.YMD
     decimal_comma: bool = False
     account: str = ""
     currency: str = ""
+    inverted: bool = False
+    absolute: bool = False
 
 
 def parse_csv(content: bytes, profile: CsvProfile | None = None) -> ParsedStatement:
@@ -163,7 +172,7 @@ def _rows(content: bytes) -> list[list[str]]:
     rows = []
     try:
         for row in csv.reader(io.StringIO(text), delimiter=delimiter, strict=True):
-            rows.append([cut(cell) for cell in row])
+            rows.append([cell if cell.isascii() and cell.isalnum() else cut(cell) for cell in row])
             if len(rows) > MAX_LINES + 2 * _HEADER_ROWS:
                 raise StatementUnreadable(f"it has more than {MAX_LINES} lines.")
     except csv.Error as error:
@@ -171,9 +180,14 @@ def _rows(content: bytes) -> list[list[str]]:
     return rows
 
 
+def _half_width(text: str) -> str:
+    return text if text.isascii() else unicodedata.normalize("NFKC", text)
+
+
+@functools.lru_cache(maxsize=1_024)
 def _plain(header: str) -> str:
     """A header or label as it is compared: no brackets' content, no blanks around, lower case, half-width."""
-    text = re.sub(r"[(\[（【].*?[)\]）】]", "", unicodedata.normalize("NFKC", header)).replace("_", " ")
+    text = re.sub(r"[(\[（【].*?[)\]）】]", "", _half_width(header)).replace("_", " ")
     return " ".join(text.strip(" :：").lower().split())
 
 
@@ -202,7 +216,7 @@ def _labelled(rows: Sequence[Sequence[str]]) -> dict[str, str]:
     found: dict[str, str] = {}
     for row in [*rows[:_HEADER_ROWS], *rows[_HEADER_ROWS:][-_HEADER_ROWS:]]:
         for place, cell in enumerate(row):
-            label, _, rest = unicodedata.normalize("NFKC", cell).partition(":")
+            label, _, rest = _half_width(cell).partition(":")
             for name, labels in _LABELS.items():
                 if _plain(label) in labels and name not in found:
                     value = rest.strip() or next((other for other in row[place + 1 :] if other), "")
@@ -228,11 +242,13 @@ class _Table:
 
     def cell(self, row: Sequence[str], column: Column) -> str:
         places = [place for place in self.columns.get(column, ()) if place < len(row)]
+        if len(places) == 1:
+            return row[places[0]]
         return " ".join(dict.fromkeys(row[place] for place in places if row[place]))
 
     def is_beside(self, row: Sequence[str]) -> bool:
         """Say whether a row is no movement: blank, a total, or a labelled balance above or below the table."""
-        first = next((unicodedata.normalize("NFKC", cell) for cell in row if cell), "")
+        first = next((_half_width(cell) for cell in row if cell), "")
         return not first or _plain(first).startswith(_TOTAL) or _plain(first.partition(":")[0]) in _ALL_LABELS
 
     def line(self, row: Sequence[str], *, place: str) -> ParsedLine:
@@ -248,6 +264,7 @@ class _Table:
             counterparty_name=self.cell(row, Column.NAME),
             counterparty_account=self.cell(row, Column.ACCOUNT),
             bank_reference=self.cell(row, Column.REFERENCE),
+            sub_account=self.cell(row, Column.SUB_ACCOUNT),
             balance=self.number(balance, currency, place=place) if balance else None,
         )
 
@@ -262,23 +279,27 @@ class _Table:
         if Column.AMOUNT in self.columns:
             money = self.number(self.cell(row, Column.AMOUNT), currency, place=place)
             if Column.DIRECTION not in self.columns:
-                return money
+                return -money if self.profile.inverted else money
             word = self.cell(row, Column.DIRECTION).lower()
             if word not in _CREDIT_WORDS | _DEBIT_WORDS:
                 raise StatementUnreadable(f"{place}: {word[:20]!r} says neither 借 nor 贷.")
+            money = self.unsigned(money)
             return money if word in _CREDIT_WORDS else -money
         zero = Money.zero(currency)
         credit, debit = (self.cell(row, column) for column in (Column.CREDIT, Column.DEBIT))
         if not credit and not debit:
             raise StatementUnreadable(f"{place}: there is no amount.")
-        incoming = self.number(credit, currency, place=place) if credit else zero
-        outgoing = self.number(debit, currency, place=place) if debit else zero
+        incoming = self.unsigned(self.number(credit, currency, place=place)) if credit else zero
+        outgoing = self.unsigned(self.number(debit, currency, place=place)) if debit else zero
         if incoming and outgoing:
             raise StatementUnreadable(f"{place}: money comes in and goes out in one row.")
         return incoming - outgoing
 
+    def unsigned(self, money: Money) -> Money:
+        return -money if self.profile.absolute and money.minor < 0 else money
+
     def number(self, text: str, currency: str, *, place: str) -> Money:
-        plain = unicodedata.normalize("NFKC", text).replace(" ", "").lstrip("¥$€+'").replace("\u00a5", "")
+        plain = _half_width(text).replace(" ", "").lstrip("¥$€+'").replace("\u00a5", "")
         if self.profile.decimal_comma:
             plain = plain.replace(".", "").replace(",", ".")
         elif re.fullmatch(r"-?[0-9]{1,3}(,[0-9]{3})*(\.[0-9]*)?", plain, re.ASCII):

@@ -30,6 +30,7 @@ _NAMESPACE: Final = re.compile(r"\{(urn:iso:std:iso:20022:tech:xsd:camt\.05[234]
 _RECORDS: Final = {"Stmt": "statement", "Rpt": "report", "Ntfctn": "notification"}
 _OPENING: Final = ("OPBD", "PRCD")
 _CLOSING: Final = ("CLBD",)
+_MAX_DIGITS: Final = 18
 
 
 def looks_like_camt(content: bytes) -> bool:
@@ -151,7 +152,13 @@ class _Reader:
             closing=closing,
             lines=tuple(lines),
             pending=pending,
+            number=self.number(record),
         )
+
+    def number(self, record: Element) -> int | None:
+        """The bank's number of the statement: the electronic sequence, else the legal one."""
+        text = self.text(record, "ElctrncSeqNb", "LglSeqNb")
+        return int(text) if text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS else None
 
     def currency(self, record: Element, opening: Money | None, lines: list[ParsedLine], *, place: str) -> str:
         named = self.text(record, "Acct/Ccy")
@@ -226,6 +233,7 @@ class _Reader:
             end_to_end_id="" if one is None else self.text(one, "Refs/EndToEndId"),
             counterparty_name="" if one is None else self.party(one, side),
             counterparty_account="" if one is None else self.account(one, side),
+            sub_account="" if one is None else self.account(one, "Cdtr" if side == "Dbtr" else "Dbtr"),
             bank_reference=reference,
         )
 

@@ -63,6 +63,15 @@ class DealNotFound(NotFound):
         super().__init__("deal", deal_id)
 
 
+class PaymentStands(Conflict):
+    """The deal is paid: what was counted toward it is not taken back any more."""
+
+    code = "payment_stands"
+
+    def __init__(self) -> None:
+        super().__init__("The deal is paid; a payment of it is not taken back, only refunded.")
+
+
 class NotAParty(Refused):
     """Only seller and buyer sign a contract."""
 

@@ -9,6 +9,7 @@ import re
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Final
 
 from marketplace.errors import Conflict, Invalid, NotFound
@@ -50,9 +51,13 @@ CHART: Final = {
     "unapplied": AccountType(AccountKind.LIABILITY, limited=True, meaning="received, not yet known what for"),
     "in_payment": AccountType(AccountKind.LIABILITY, limited=True, meaning="set aside for a payment order"),
     "payable": AccountType(AccountKind.LIABILITY, limited=True, meaning="what an organisation will be paid"),
+    "holdback": AccountType(AccountKind.LIABILITY, limited=True, meaning="kept back from the seller of a deal"),
     "proceeds": AccountType(AccountKind.LIABILITY, limited=False, meaning="price of a deal, to be distributed"),
     "vat": AccountType(AccountKind.LIABILITY, limited=False, meaning="value added tax to be handed over"),
     "commission": AccountType(AccountKind.INCOME, limited=False, meaning="what the operator earns"),
+    "bank_charges": AccountType(AccountKind.EXPENSE, limited=False, meaning="what the bank takes for its work"),
+    "fx_position": AccountType(AccountKind.ASSET, limited=False, meaning="the other side of money changed"),
+    "fx_result": AccountType(AccountKind.INCOME, limited=False, meaning="gain and loss of money changed"),
 }
 """Chart of accounts by the name before the colon of a key."""
 
@@ -98,6 +103,24 @@ class AlreadyReversed(Conflict):
         super().__init__(f"Entry {entry_id} is a reversal, or has one.")
 
 
+class PeriodClosed(Conflict):
+    """The posting day is closed; what belongs to it is posted today, with its own value date."""
+
+    code = "period_closed"
+
+    def __init__(self) -> None:
+        super().__init__("The books of that day are closed; nothing was posted. Post it today, with its value date.")
+
+
+class DayNotOver(Conflict):
+    """Only what is over can be closed."""
+
+    code = "day_not_over"
+
+    def __init__(self, day: date) -> None:
+        super().__init__(f"{day.isoformat()} is not over yet; a day is closed from the next on.")
+
+
 class EntryNotFound(NotFound):
     """There is no such entry."""
 
@@ -135,6 +158,11 @@ def check_lines(lines: Sequence[Line]) -> None:
 def transfer(*, debit: str, credit: str, amount_minor: int) -> tuple[Line, Line]:
     """Two lines that move `amount_minor` (above zero) from the account credited to the account debited."""
     return Line(debit, amount_minor), Line(credit, -amount_minor)
+
+
+def holdback(deal_id: uuid.UUID) -> str:
+    """Key of what is kept back from the seller of a deal."""
+    return f"holdback:{deal_id}"
 
 
 def deposits(registration_id: uuid.UUID) -> str:
@@ -176,3 +204,6 @@ BANK: Final = "bank"
 STRIPE: Final = "stripe"
 COMMISSION: Final = "commission"
 VAT: Final = "vat"
+BANK_CHARGES: Final = "bank_charges"
+FX_POSITION: Final = "fx_position"
+FX_RESULT: Final = "fx_result"

@@ -35,6 +35,8 @@ class Finding(enum.StrEnum):
     PAYMENT_RETURNED = "payment_returned"
     ORDER_AMOUNT_DIFFERS = "order_amount_differs"
     ORDER_NOT_SENT = "order_not_sent"
+    THIRD_PARTY_PAYER = "third_party_payer"
+    UNMATCHED = "unmatched"
     ZERO = "zero"
     REFUNDED = "refunded"
 
@@ -52,6 +54,8 @@ OPEN: Final = frozenset(
         Finding.PAYMENT_RETURNED,
         Finding.ORDER_AMOUNT_DIFFERS,
         Finding.ORDER_NOT_SENT,
+        Finding.THIRD_PARTY_PAYER,
+        Finding.UNMATCHED,
     }
 )
 """Findings that wait for a person."""
@@ -68,6 +72,8 @@ REASONS: Final = {
     Finding.PAYMENT_RETURNED: "A payment of ours came back.",
     Finding.ORDER_AMOUNT_DIFFERS: "The order has another amount.",
     Finding.ORDER_NOT_SENT: "The order was not sent, or is settled already.",
+    Finding.THIRD_PARTY_PAYER: "Somebody else than the registered buyer paid; a person decides whether it counts.",
+    Finding.UNMATCHED: "A match was taken back; the money waits for another.",
 }
 
 

@@ -1,11 +1,12 @@
 """Bank statements as values: what was read, whether it proves itself, which lines are the same line seen again. Pure.
 
-Readers are in `camt` (ISO 20022 XML) and `bank_csv`. A statement that does not prove itself is refused whole, with the
-first place that is wrong; pending entries never count.
+Readers are in `camt` (ISO 20022 XML), `mt940` (SWIFT), `bai2`, `ofx` and `bank_csv`; `reading` chooses among them. A
+statement that does not prove itself is refused whole, with the first place that is wrong; pending entries never count.
 """
 
 import enum
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,11 +15,14 @@ from decimal import Decimal, InvalidOperation
 from typing import Final
 
 from marketplace.errors import Invalid
-from marketplace.money import EXACT, Money, exponent
+from marketplace.money import EXACT, Money, UnknownCurrency, exponent
 
 MAX_BYTES: Final = 32 * 1024 * 1024
 MAX_LINES: Final = 200_000
 MAX_TEXT: Final = 2_000
+
+_PLAIN_AMOUNT: Final = re.compile(r"(-?[0-9]{1,15})\.?([0-9]*)", re.ASCII)
+"""How nearly every bank writes an amount; whatever else is one is read as a decimal."""
 
 _NO_REFERENCE: Final = {"", "NONREF", "NOTPROVIDED", "NOT PROVIDED", "N/A", "-", "0"}
 
@@ -28,6 +32,9 @@ class StatementFormat(enum.StrEnum):
 
     CAMT = "camt"
     CSV = "csv"
+    MT940 = "mt940"
+    BAI2 = "bai2"
+    OFX = "ofx"
 
 
 class StatementUnreadable(Invalid):
@@ -44,8 +51,11 @@ class StatementUnproven(Invalid):
 
     code = "statement_unproven"
 
-    def __init__(self, reason: str) -> None:
-        super().__init__(f"The statement does not add up: {reason} Nothing was stored.", errors=[{"detail": reason}])
+    def __init__(self, reason: str, *, line: int | None = None) -> None:
+        place = {} if line is None else {"line": line}
+        super().__init__(
+            f"The statement does not add up: {reason} Nothing was stored.", errors=[{"detail": reason, **place}]
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +71,16 @@ class ParsedLine:
     counterparty_account: str = ""
     bank_reference: str = ""
     balance: Money | None = None
+    sub_account: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class ParsedStatement:
-    """A statement of one account in one currency. `kind` is the bank's word: statement, report, notification."""
+    """A statement of one account in one currency. `kind` is the bank's word: statement, report, notification.
+
+    `number` and `page` count the bank's statements of an account where it does; `fault` says why what was read is no
+    statement at all (lines outside any message, an account without lines or balances).
+    """
 
     format: StatementFormat
     kind: str
@@ -78,6 +93,9 @@ class ParsedStatement:
     closing: Money | None
     lines: tuple[ParsedLine, ...]
     pending: int = 0
+    number: int | None = None
+    page: int | None = None
+    fault: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +115,8 @@ def prove(statement: ParsedStatement) -> bool:
     currency = statement.currency
     for number, line in enumerate(statement.lines, start=1):
         if line.amount.currency != currency:
-            raise StatementUnproven(f"line {number} is in {line.amount.currency}, the account in {currency}.")
+            reason = f"line {number} is in {line.amount.currency}, the account in {currency}."
+            raise StatementUnproven(reason, line=number)
     for name, balance in (("opening", statement.opening), ("closing", statement.closing)):
         if balance is not None and balance.currency != currency:
             raise StatementUnproven(f"the {name} balance is in {balance.currency}, the account in {currency}.")
@@ -114,6 +133,20 @@ def prove(statement: ParsedStatement) -> bool:
     return True
 
 
+def admit(statement: ParsedStatement) -> bool:
+    """Refuse what is no booked statement of an account, then `prove` it; return whether there was anything to prove.
+
+    Raises `StatementUnreadable` (a report or notification, lines outside a statement, no account), `StatementUnproven`.
+    """
+    if statement.kind != "statement":
+        raise StatementUnreadable(f"a {statement.kind} is no booked statement; take the statement of the day.")
+    if statement.fault:
+        raise StatementUnreadable(statement.fault)
+    if not statement.account:
+        raise StatementUnreadable("nothing says which account it is of.")
+    return prove(statement)
+
+
 def _prove_running(statement: ParsedStatement) -> bool:
     """Follow the running balances where there are any; they need the balance before the first line."""
     balance = statement.opening
@@ -123,7 +156,8 @@ def _prove_running(statement: ParsedStatement) -> bool:
         if line.balance is not None and reached is not None:
             checked = True
             if line.balance != reached:
-                raise StatementUnproven(f"after line {number} the balance is {reached}, the bank says {line.balance}.")
+                reason = f"after line {number} the balance is {reached}, the bank says {line.balance}."
+                raise StatementUnproven(reason, line=number)
         balance = line.balance if line.balance is not None else reached
     return checked
 
@@ -162,12 +196,19 @@ def _fingerprint(account: str, line: ParsedLine) -> str:
 def exact_amount(text: str, currency: str, *, place: str) -> Money:
     """Read a bank's decimal (`1815.00`, `18.150`): zeros beyond the currency's decimals are cut, others refused."""
     try:
+        decimals = exponent(currency)
+    except UnknownCurrency:
+        raise StatementUnreadable(f"{place}: {currency[:8]!r} is not a currency that is read here.") from None
+    plain = _PLAIN_AMOUNT.fullmatch(text)
+    if plain is not None and len(plain[2]) <= decimals:
+        return Money(int(plain[1] + plain[2].ljust(decimals, "0")), currency)
+    try:
         value = Decimal(text)
     except InvalidOperation:
         raise StatementUnreadable(f"{place}: {text[:40]!r} is not an amount.") from None
     if not value.is_finite() or abs(value.adjusted()) > 15:  # noqa: PLR2004 - 10¹⁵ major units are beyond any account
         raise StatementUnreadable(f"{place}: {text[:40]!r} is not an amount.")
-    minor = EXACT.scaleb(value, exponent(currency))
+    minor = EXACT.scaleb(value, decimals)
     if minor != minor.to_integral_value():
         raise StatementUnreadable(f"{place}: {text[:40]} has more decimals than {currency}.")
     return Money(int(minor), currency)
@@ -175,5 +216,24 @@ def exact_amount(text: str, currency: str, *, place: str) -> Money:
 
 def cut(text: str) -> str:
     """Collapse blanks, drop control characters and bound a bank's text."""
-    clean = "".join(char if char.isprintable() else " " for char in text)
+    clean = text if text.isprintable() else "".join(char if char.isprintable() else " " for char in text)
     return " ".join(clean.split())[:MAX_TEXT]
+
+
+def decode(content: bytes) -> str:
+    """Read the text of a bank's file: UTF-8, else GB18030, else Latin-1; refuse what is no text at all.
+
+    GB18030 is taken only when it brings Chinese characters, since nearly every Western file is valid in it too.
+    """
+    if b"\0" in content:
+        raise StatementUnreadable("it is no text.")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        pass
+    try:
+        text = content.decode("gb18030")
+    except UnicodeDecodeError:
+        return content.decode("latin-1")
+    chinese = sum("\u4e00" <= char <= "\u9fff" for char in text)
+    return text if chinese >= 4 else content.decode("latin-1")  # noqa: PLR2004 - a word or two; chance gives fewer

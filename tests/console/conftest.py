@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,15 @@ def cny(amount: str) -> dict[str, str]:
     return {"amount": amount, "currency": "CNY"}
 
 
+BANK_NAMES = {"buyer": "华信资产", "other_buyer": "浙江地方资产", "third_buyer": "金投资产"}
+"""What the bank calls the payers of a statement: the registered names of `tests.people`."""
+
+OWN_ACCOUNT = {
+    "bank_name": "工商银行", "holder": "市场运营方", "number": "110000001",
+    "opening": {"amount": "0.00", "currency": "CNY"}, "four_eyes_above": {"amount": "1000000000.00", "currency": "CNY"},
+}  # fmt: skip
+
+
 @dataclass
 class Market:
     """A package from the tape to the sale, over the API; each method is one step and returns what the API answered."""
@@ -120,6 +130,7 @@ class Market:
     sessions: sessionmaker[Session]
     work: Callable[[], None]
     numbers: Any = field(default_factory=lambda: itertools.count(1))
+    head: Decimal = Decimal("0.00")
 
     def package(self, *, rows: int = 60, name: str = "东海银行 2026 年第一期") -> Any:
         seller = self.api.as_(self.people.seller)
@@ -162,15 +173,27 @@ class Market:
         made = [self.api.as_(buyer).ok("POST", f"/listings/{listing['id']}/registrations", 201) for buyer in buyers]
         for one in made:
             self.api.as_(self.people.compliance).ok("POST", f"/registrations/{one['id']}/approve")
-        self.statement(*(("50000.00", f"保证金 {one['reference']}", "buyer") for one in made))
+        lines = [
+            ("50000.00", f"保证金 {one['reference']}", self.payer(buyer))
+            for one, buyer in zip(made, buyers, strict=True)
+        ]
+        self.statement(*lines)
         return made
+
+    def payer(self, buyer: Any) -> str:
+        """Whose registered name stands on a buyer's wires."""
+        return next(name for name in BANK_NAMES if getattr(self.people, name).organisation_id == buyer.organisation_id)
 
     def statement(self, *lines: tuple[str, str, str]) -> Any:
         """Import a bank statement of (amount, remittance, counterparty) lines."""
-        rows = ["date,amount,remittance,counterparty,counterparty account,reference"]
-        rows += [
-            f"2026-03-02,{amount},{words},{name},6222{name},B{next(self.numbers):06d}" for amount, words, name in lines
-        ]
+        rows = ["date,amount,balance,remittance,counterparty,counterparty account,reference"]
+        number = next(self.numbers)
+        if number == 1:
+            self.api.as_(self.people.finance).ok("POST", "/own-accounts", 201, json=OWN_ACCOUNT)
+        for place, (amount, words, name) in enumerate(lines):
+            self.head += Decimal(amount)
+            party = f"{BANK_NAMES.get(name, name)},6222{name},B{number:04d}{place:02d}"
+            rows.append(f"2026-03-02,{amount},{self.head},{words},{party}")
         file = (io.BytesIO("\n".join(rows).encode()), "statement.csv")
         data = {"file": file, "account": "110000001", "currency": "CNY"}
         return self.api.as_(self.people.finance).ok("POST", "/bank-statements", 201, data=data)

@@ -14,7 +14,7 @@ import pytest
 
 from demo import appraising, auctioneering, sale
 from demo.auctioneering import Bidder
-from demo.bank import Movement, camt053
+from demo.bank import ACCOUNT, Movement, camt053
 from demo.client import Client
 from demo.sale import Sale, value
 from marketplace.clock import SystemClock
@@ -59,7 +59,7 @@ def cast(app, people, tick, monkeypatch):
 
     parts = {name: client(getattr(people, name)) for name in PARTS}
     buyers = {"one": client(people.buyer), "two": client(people.other_buyer), "three": client(people.third_buyer)}
-    names = {"one": "Buyer One", "two": "Buyer Two", "three": "Buyer Three"}
+    names = {"one": "华信资产", "two": "浙江地方资产", "three": "金投资产"}
     return SimpleNamespace(**parts, buyers=buyers, names=names)
 
 
@@ -75,6 +75,14 @@ MAPPING = {
     "currency": "USD",
     "binary_noise": True,
 }  # fmt: skip
+
+
+def _own_account(cast):
+    body = {
+        "bank_name": "Bank", "holder": "Market", "number": ACCOUNT, "opening": {"amount": "0.00", "currency": "USD"},
+        "four_eyes_above": {"amount": "0.00", "currency": "USD"},
+    }  # fmt: skip
+    cast.finance.post("/own-accounts", body)
 
 
 def _statement(cast, movements, balance):
@@ -105,6 +113,7 @@ def test_every_real_case_gets_its_cents(cast, shared_data, tick, work):
     sale.publish(cast, lot, opens=timedelta(seconds=4), lasts=timedelta(seconds=5), soft_close=2)
     sale.register(cast, lot)
     work()
+    _own_account(cast)
     balance = _statement(cast, sale.deposit_wires(cast, lot, 1), Decimal("0.00"))
     work()
     auctioneering.wait_until_open(cast.auditor, lot)

@@ -44,6 +44,19 @@ def make_auction(listing: Listing, *, at: Any) -> Auction:
     )  # fmt: skip
 
 
+NAMES = {"buyer": "华信资产", "other_buyer": "浙江地方资产", "third_buyer": "金投资产"}
+"""What the bank calls the payers of a statement: the registered names of `tests.people`."""
+
+ACCOUNT = {
+    "bank_name": "工商银行", "holder": "市场运营方", "number": "110000001",
+    "opening": {"amount": "0.00", "currency": "CNY"}, "four_eyes_above": {"amount": "1000000000.00", "currency": "CNY"},
+}  # fmt: skip
+
+
+def yuan(minor: int) -> str:
+    return f"{'-' * (minor < 0)}{abs(minor) // 100}.{abs(minor) % 100:02d}"
+
+
 @dataclass
 class Sale:
     """Ids of what was made, and the deeds of the people around it."""
@@ -60,13 +73,18 @@ class Sale:
     registrations: dict[str, Any] = field(default_factory=dict)
     references: dict[str, str] = field(default_factory=dict)
     numbers: Any = field(default_factory=lambda: itertools.count(1))
+    head: int = 0
 
     def statement(self, *lines: tuple[int, str, str]) -> Any:
         """Import a bank statement of (minor units, remittance, counterparty) lines."""
-        rows = ["date,amount,remittance,counterparty,counterparty account,reference"]
-        for minor, remittance, name in lines:
-            amount = f"{'-' * (minor < 0)}{abs(minor) // 100}.{abs(minor) % 100:02d}"
-            rows.append(f"2026-03-02,{amount},{remittance},{name},6222{name},B{next(self.numbers):06d}")
+        rows = ["date,amount,balance,remittance,counterparty,counterparty account,reference"]
+        number = next(self.numbers)
+        if number == 1:
+            self.api.as_(self.people.finance).ok("POST", "/own-accounts", 201, json=ACCOUNT)
+        for place, (minor, remittance, name) in enumerate(lines):
+            self.head += minor
+            party = f"{NAMES.get(name, name)},6222{name},B{number:04d}{place:02d}"
+            rows.append(f"2026-03-02,{yuan(minor)},{yuan(self.head)},{remittance},{party}")
         file = (io.BytesIO("\n".join(rows).encode()), "statement.csv")
         data = {"file": file, "account": "110000001", "currency": "CNY"}
         return self.api.as_(self.people.finance).ok("POST", "/bank-statements", 201, data=data)

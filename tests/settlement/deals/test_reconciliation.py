@@ -97,7 +97,7 @@ def test_from_a_case_to_the_bank_lines_in_one_query(sale, running):
     assert set(entries) == {"deal.opened", "deposit.applied", "deal.payment_received", "deal.distributed"}
     lines = {line["role"]: minor(line["part"]) for entry in deal["entries"] for line in entry["lines"]}
     assert lines == {"deposit": 50_000_00, "balance": 950_000_01, "payout": -NET}
-    assert entries["deal.payment_received"]["lines"][0]["counterparty_name"] == "buyer"
+    assert entries["deal.payment_received"]["lines"][0]["counterparty_name"] == "华信资产"
     for_seller = sale.api.as_(sale.people.seller).ok("GET", f"/cases/{case_id}/money-trail")["deals"][0]
     assert {line["counterparty_name"] for entry in for_seller["entries"] for line in entry["lines"]} == {""}
     assert len(sale.api.as_(sale.people.buyer).ok("GET", f"/cases/{case_id}/money-trail")["deals"]) == 1
@@ -113,11 +113,11 @@ def test_from_a_case_to_the_bank_lines_in_one_query(sale, running):
 def test_from_a_bank_line_to_its_cases(sale):
     sale.sell()
     pay_out(sale)
-    lines = dict(sale.sql("SELECT counterparty_name, id FROM statement_lines WHERE counterparty_name <> 'buyer'"))
+    lines = dict(sale.sql("SELECT counterparty_name, id FROM statement_lines WHERE counterparty_name <> '华信资产'"))
     balance, deposit = (
-        sale.sql(f"SELECT id FROM statement_lines WHERE counterparty_name = 'buyer' AND amount_minor {op} 5000000")[0][
+        sale.sql(f"SELECT id FROM statement_lines WHERE counterparty_name = '华信资产' AND amount_minor {op} 5000000")[
             0
-        ]
+        ][0]
         for op in (">", "=")
     )
     for line_id, role in ((balance, "balance"), (deposit, "deposit"), (lines["seller"], "payout")):
@@ -127,7 +127,7 @@ def test_from_a_bank_line_to_its_cases(sale):
         assert len({row["case_id"] for row in rows}) == 5
         assert {row["role"] for row in rows} == {role}
         assert sum(minor(row["allocated"]) for row in rows) == NET
-    assert finance(sale).ok("GET", f"/statement-lines/{lines['third_buyer']}/cases") == {"items": [], "next": None}
+    assert finance(sale).ok("GET", f"/statement-lines/{lines['金投资产']}/cases") == {"items": [], "next": None}
     assert sale.api.as_(sale.people.seller).get(f"/statement-lines/{balance}/cases").status_code == 403
 
 
@@ -163,7 +163,11 @@ def test_text_of_strangers_is_no_formula(sale):
     sale.award()
     sale.work()
     deal = sale.deal()
-    sale.statement((minor(deal["due"]), f"=HYPERLINK(1) {deal['reference']}", "=1+1"))
+    paid = sale.statement((minor(deal["due"]), f"=HYPERLINK(1) {deal['reference']}", "=1+1"))
+    line = paid["items"][0]["lines"][0]
+    assert line["finding"] == "third_party_payer"
+    finance = sale.api.as_(sale.people.finance)
+    finance.ok("POST", f"/statement-lines/{line['id']}/match", 200, json={"reference": deal["reference"]})
     sale.sign()
     sale.work()
     sheet = openpyxl.load_workbook(io.BytesIO(xlsx(sale, sale.deal())))["银行流水"]

@@ -3,7 +3,7 @@
 import io
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pytest
 from sqlalchemy import text
@@ -12,34 +12,50 @@ from auctions.domain import references
 from auctions.domain.lifecycles import RegistrationState
 from auctions.models import Registration
 from marketplace import db
+from marketplace.actor import SYSTEM
+from marketplace.money import Money
+from settlement import own_accounts
+from settlement.bank_models import OwnAccount
 from tests.conftest import NOW
 
 DEPOSIT = 10_000_000
 
 
+HEADER = "交易日期,贷方金额,借方金额,余额,摘要,对方户名,对方账号,流水号"
+
+
 @dataclass
 class Statement:
-    """Writes a CSV statement of our account, running balance included, line by line."""
+    """Writes a CSV statement of our account line by line; it opens where the one sent before it ended."""
 
-    rows: list[str]
-    balance: int = 0
-    count: int = 0
+    account: str
+    currency: str
+    heads: dict[tuple[str, str], int]
+    lines: list[tuple[int, str]] = field(default_factory=list)
+    opening: int | None = None
 
     def line(
         self, amount: int, remittance: str = "", *, name: str = "华信资产", account: str = "6217000", number=""
     ) -> None:
-        self.balance += amount
-        self.count += 1
-        money = f"{abs(amount) // 100}.{abs(amount) % 100:02d}"
-        credit, debit = (money, "") if amount >= 0 else ("", money)
-        sign = "-" if self.balance < 0 else ""
-        balance = f"{sign}{abs(self.balance) // 100}.{abs(self.balance) % 100:02d}"
+        credit, debit = (money(abs(amount)), "") if amount >= 0 else ("", money(abs(amount)))
         number = number or f"L{uuid.uuid4().hex[:12]}"
-        self.rows.append(f"2026-03-02,{credit},{debit},{balance},{remittance},{name},{account},{number}")
+        self.lines.append((amount, f"2026-03-02,{credit},{debit},{{}},{remittance},{name},{account},{number}"))
 
     @property
     def content(self) -> bytes:
-        return "\n".join(self.rows).encode()
+        key = (self.account, self.currency)
+        if self.opening is None:
+            self.opening = self.heads.get(key, 0)
+        balance = self.opening
+        rows = [
+            f"账号,{self.account},币种,{self.currency}",
+            "交易日期,贷方金额,借方金额,余额,摘要,对方户名,对方账号,流水号",
+        ]
+        for amount, row in self.lines:
+            balance += amount
+            rows.append(row.format(money(balance)))
+        self.heads[key] = balance
+        return "\n".join(rows).encode()
 
     def upload(self, **form: str) -> dict:
         return {
@@ -48,12 +64,32 @@ class Statement:
         }
 
 
+def money(minor: int) -> str:
+    return f"{'-' * (minor < 0)}{abs(minor) // 100}.{abs(minor) % 100:02d}"
+
+
+def register(session, number: str, currency: str = "CNY", **changes) -> OwnAccount:
+    """Say that an account is ours, opening at nothing and with one pair of eyes."""
+    values = {
+        "bank_name": "工商银行", "holder": "市场运营方", "number": number, "opening": Money(0, currency),
+        "numbered": False, "csv_profile": "", "four_eyes_above": Money(10**15, currency),
+    } | changes  # fmt: skip
+    return own_accounts.register_account(session, **values, actor=SYSTEM, at=NOW)
+
+
 @pytest.fixture
-def statement() -> Callable[[], Statement]:
-    def make(currency: str = "人民币", account: str = "622202") -> Statement:
-        return Statement(
-            [f"账号,{account},币种,{currency}", "交易日期,贷方金额,借方金额,余额,摘要,对方户名,对方账号,流水号"]
-        )
+def heads(sessions) -> dict[tuple[str, str], int]:
+    """Where our accounts stand; those of these tests are registered."""
+    with sessions.begin() as session:
+        for currency in ("CNY", "EUR"):
+            register(session, "622202", currency)
+    return {}
+
+
+@pytest.fixture
+def statement(heads) -> Callable[..., Statement]:
+    def make(currency: str = "CNY", account: str = "622202") -> Statement:
+        return Statement(account, currency, heads)
 
     return make
 

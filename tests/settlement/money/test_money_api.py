@@ -216,8 +216,12 @@ def test_a_released_deposit_goes_back_to_each_payer_and_the_bank_confirms(
     paper = statement()
     paper.line(DEPOSIT - 100, mine.reference, name="甲", account="111")
     paper.line(100, mine.reference, name="乙", account="222")
-    take_in(api, people, paper)
+    items = take_in(api, people, paper)
+    assert findings(items) == ["third_party_payer", "third_party_payer"]
+    assert not covered(sessions, mine)
     finance, admin = api.as_(people.finance), api.as_(people.admin)
+    for line in items[0]["lines"]:
+        finance.ok("POST", f"/statement-lines/{line['id']}/match", json={"reference": mine.reference})
     url = f"/registrations/{mine.id}/release-deposit"
     orders = finance.ok("POST", url, 200, json={"reason": "not awarded"})["items"]
     assert [(order["payee_account"], order["amount"]["amount"]) for order in orders] == [

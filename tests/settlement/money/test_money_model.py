@@ -16,7 +16,7 @@ from settlement.domain.bank_csv import CsvProfile
 from settlement.domain.orders import PaymentOrderState
 from settlement.models import PaymentOrder
 from tests.conftest import NOW
-from tests.settlement.money.conftest import Statement
+from tests.settlement.money.conftest import Statement, register
 
 REQUIRED = 1_000
 PAY, RELEASE, APPLY, CANCEL, SETTLE = "pay", "release", "apply", "cancel", "settle"
@@ -56,10 +56,12 @@ class World:
 
     def __init__(self, session, store, registrations) -> None:
         self.session, self.store, self.model = session, store, Model()
+        self.heads: dict[tuple[str, str], int] = {}
+        register(session, "1")
         self.registrations = [session.get_one(Registration, one.id) for one in registrations]
 
     def import_line(self, amount: int, remittance: str, account: str = "111") -> None:
-        paper = Statement(["账号,1,币种,人民币", "交易日期,贷方金额,借方金额,余额,摘要,对方户名,对方账号,流水号"])
+        paper = Statement("1", "CNY", self.heads)
         paper.line(amount, remittance, account=account)
         bank.import_file(
             self.session,

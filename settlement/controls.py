@@ -1,0 +1,102 @@
+"""Control totals: each control account of the books against the rows behind it. They agree, or the difference is shown.
+
+Amounts of cases, orders, deals and bank lines are sub-ledgers of their own; the books carry only their totals, so that
+no entry ever has a million lines.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from marketplace.money import Money
+
+_BALANCE: Final = (
+    "SELECT a.currency, sum(p.amount_minor) * {sign} AS minor FROM postings p JOIN accounts a ON a.id = p.account_id"
+    " WHERE split_part(a.key, ':', 1) = '{name}' GROUP BY a.currency"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """A tie between books and rows: two queries of (currency, minor) that must say the same."""
+
+    name: str
+    meaning: str
+    books: str
+    rows: str
+
+
+CONTROLS: Final = (
+    Control(
+        "bank",
+        "the account of the books = every line of the bank",
+        _BALANCE.format(name="bank", sign=1),
+        "SELECT currency, sum(amount_minor) AS minor FROM statement_lines GROUP BY currency",
+    ),
+    Control(
+        "in_payment",
+        "set aside = payment orders that are neither paid nor cancelled",
+        _BALANCE.format(name="in_payment", sign=-1),
+        "SELECT currency, sum(amount_minor) AS minor FROM payment_orders"
+        " WHERE state NOT IN ('settled', 'cancelled') GROUP BY currency",
+    ),
+    Control(
+        "receivable",
+        "what buyers owe in the books = price less deposit and receipts of every deal",
+        _BALANCE.format(name="receivable", sign=1),
+        "SELECT currency, sum(price_minor - deposit_minor - received_minor) AS minor FROM deals GROUP BY currency",
+    ),
+    Control(
+        "deal_net",
+        "net proceeds posted for distributed deals = the sum of what each case received",
+        "SELECT a.currency, -sum(p.amount_minor) AS minor FROM entries e JOIN postings p ON p.entry_id = e.id"
+        " JOIN accounts a ON a.id = p.account_id WHERE e.source_kind = 'deal.distributed'"
+        " AND split_part(a.key, ':', 1) IN ('payable', 'holdback') GROUP BY a.currency",
+        "SELECT d.currency, sum(t.amount_minor) AS minor FROM"
+        " (SELECT deal_id, sum(amount_minor) AS amount_minor FROM allocations GROUP BY deal_id) AS t"
+        " JOIN deals d ON d.id = t.deal_id GROUP BY d.currency",
+    ),
+    Control(
+        "deductions",
+        "deductions posted for distributed deals = the rows of what was deducted",
+        "SELECT a.currency, -sum(p.amount_minor) AS minor FROM entries e JOIN postings p ON p.entry_id = e.id"
+        " JOIN accounts a ON a.id = p.account_id WHERE e.source_kind = 'deal.distributed'"
+        " AND split_part(a.key, ':', 1) NOT IN ('payable', 'holdback', 'proceeds') GROUP BY a.currency",
+        "SELECT currency, sum(amount_minor) AS minor FROM deal_deductions GROUP BY currency",
+    ),
+)
+"""Every tie that the product keeps."""
+
+
+@dataclass(frozen=True, slots=True)
+class ControlTotal:
+    """One tie in one currency. `difference` = books − rows."""
+
+    name: str
+    meaning: str
+    books: Money
+    rows: Money
+
+    @property
+    def difference(self) -> Money:
+        """Zero, or somebody must look."""
+        return self.books - self.rows
+
+
+def control_totals(session: Session) -> list[ControlTotal]:
+    """Return every tie in every currency that either side knows, in order of name and currency; one statement a tie."""
+    session.flush()
+    totals = []
+    for control in CONTROLS:
+        query = (
+            "SELECT currency, coalesce(b.minor, 0), coalesce(r.minor, 0)"  # noqa: S608 - constants of this module
+            f" FROM ({control.books}) AS b FULL JOIN ({control.rows}) AS r USING (currency) ORDER BY currency"
+        )
+        found = session.execute(text(query))
+        totals += [
+            ControlTotal(control.name, control.meaning, Money(int(books), currency), Money(int(rows), currency))
+            for currency, books, rows in found
+        ]
+    return totals

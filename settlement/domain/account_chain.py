@@ -1,0 +1,89 @@
+"""The chain of statements of one account of ours: each begins where the one before ended. Pure.
+
+What a file brings again (lines that an earlier file brought) is part of the proof: opening balance plus known lines is
+where the account stands, so overlapping files fit and a missing day does not.
+"""
+
+from dataclasses import dataclass
+from datetime import date
+
+from marketplace.errors import Conflict
+from marketplace.money import Money
+from settlement.domain.statements import ParsedStatement, StatementUnproven
+
+
+class AccountNotOurs(Conflict):
+    """The statement is of an account that nobody has registered as ours."""
+
+    code = "account_not_ours"
+
+    def __init__(self, number: str, currency: str) -> None:
+        super().__init__(
+            f"Account …{number[-4:]} in {currency or 'no currency'} is none of ours; register it under /own-accounts "
+            "first. Nothing was stored."
+        )
+
+
+class StatementGap(Conflict):
+    """The statement does not begin where the account stands: one is missing, or they come out of order."""
+
+    code = "statement_gap"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"The statement does not follow the one before: {reason} Nothing was stored.")
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """Where an account stands: its balance after the last statement, and that statement's number, page and last day."""
+
+    head: Money
+    number: int | None = None
+    page: int | None = None
+    to_on: date | None = None
+
+
+def follow(link: Link, statement: ParsedStatement, *, known_minor: int, new_count: int, numbered: bool) -> Link:
+    """Hold a statement against the account and return where the account stands after it.
+
+    `known_minor`: sum of its lines that are stored already; `new_count`: how many are not. A statement that brings
+    nothing new changes nothing. Raises `StatementGap`; `StatementUnproven` when it has neither a closing balance nor
+    running balances, or when the closing balance is not what the account then stands at.
+    """
+    if not new_count and (statement.lines or statement.closing in {None, link.head}):
+        return link
+    if numbered:
+        _check_number(link, statement)
+    start = Money(link.head.minor - known_minor, link.head.currency)
+    if statement.opening is not None and statement.opening != start:
+        raise StatementGap(
+            f"it opens at {statement.opening}, the account stood at {start}; import the statement in between first."
+        )
+    running = any(line.balance is not None for line in statement.lines)
+    if statement.closing is None and not (running and statement.opening is not None):
+        raise StatementUnproven("it carries no closing balance and no running balances to prove it by.")
+    reached = Money(start.minor + sum(line.amount.minor for line in statement.lines), start.currency)
+    if statement.closing is not None and statement.closing != reached:
+        raise StatementUnproven(
+            f"the account stood at {start.text}, {len(statement.lines)} lines bring it to {reached.text}, "
+            f"the closing balance is {statement.closing.text}."
+        )
+    return Link(reached, statement.number, statement.page, statement.to_on)
+
+
+def _check_number(link: Link, statement: ParsedStatement) -> None:
+    """The bank counts without gaps: the next number, the next page of the same one, or 1 in a new year."""
+    if statement.number is None:
+        raise StatementGap("it has no number, and this bank numbers its statements.")
+    if link.number is None:
+        return
+    next_page = statement.number == link.number and statement.page == (link.page or 0) + 1
+    next_number = statement.number == link.number + 1
+    new_year = (
+        statement.number == 1
+        and link.to_on is not None
+        and statement.to_on is not None
+        and statement.to_on.year > link.to_on.year
+    )
+    if not (next_page or next_number or new_year):
+        raise StatementGap(f"its number is {statement.number}, the last one was {link.number}.")
