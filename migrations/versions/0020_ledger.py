@@ -1,6 +1,6 @@
 """The ledger: periods, dates, snapshots, closed days.
 
-Revision: 0020_ledger, after 0009_settlement.
+Revision: 0020_ledger, after 0013_awards.
 """
 
 import sqlalchemy as sa
@@ -8,7 +8,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision = "0020_ledger"
-down_revision = "0009_settlement"
+down_revision = "0013_awards"
 branch_labels = None
 depends_on = None
 
