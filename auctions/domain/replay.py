@@ -9,8 +9,9 @@ from datetime import datetime
 from typing import Any, Final
 
 from auctions.domain.canonical import Chain
-from auctions.domain.english import EnglishFormat, instant
+from auctions.domain.english import EnglishFormat
 from auctions.domain.formats import Answer, Event, EventKind, Format, Outcome, Play
+from auctions.domain.reading import instant
 from marketplace.clock import format_instant
 from marketplace.documents import Node
 from marketplace.money import exponent
@@ -31,11 +32,19 @@ _OPERATOR: Final[Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Rulebook:
-    """Rules as they were read: the currency, the format, and a play without events."""
+    """Rules as they were read, immutable: the currency, the format, and the rules as the format takes them."""
 
     currency: str
     format: Format
-    play: Play
+    rules: Any
+
+    def start(self) -> Play:
+        """Return a new play without events."""
+        return self.format.start(self.rules)
+
+    def load(self, dump: Mapping[str, Any]) -> Play:
+        """Return the play that `Play.dump` was taken from; it must have been played under these rules."""
+        return self.format.load(self.rules, dump)
 
 
 def read_rules(node: Node) -> Rulebook:
@@ -45,7 +54,7 @@ def read_rules(node: Node) -> Rulebook:
     played = FORMATS[node.child("format").one_of(list(FORMATS))]
     members = node.object([*_COMMON, *played.required], played.optional)
     currency = members["currency"].currency()
-    return Rulebook(currency=currency, format=played, play=played.play(members, currency))
+    return Rulebook(currency=currency, format=played, rules=played.read(members, currency))
 
 
 def _every_key() -> list[str]:
@@ -56,6 +65,7 @@ def replay(document: Node) -> dict[str, Any]:
     """Play a document `{"rules", "events", "as_of"}` and return its answer; raise `BadDocument`."""
     members = document.object(["rules", "events"], ["as_of"])
     book = read_rules(members["rules"])
+    play = book.start()
     nodes = members["events"].list()
     events = _read_events(nodes, book)
     as_of = instant(members["as_of"]) if members["as_of"].given else None
@@ -64,10 +74,10 @@ def replay(document: Node) -> dict[str, Any]:
     for index, event in enumerate(events):
         if as_of is not None and event.at > as_of:
             break
-        answer = {"event": index} | _render_answer(book.play.step(event), book.currency)
+        answer = {"event": index} | _render_answer(play.step(event), book.currency)
         chain.add(event=nodes[index].value, answer=answer)
         answers.append(answer)
-    outcome = _render_outcome(book.play.outcome(as_of), book.currency)
+    outcome = _render_outcome(play.outcome(as_of), book.currency)
     return outcome | {"answers": answers, "log_hash": chain.text, "engine": ENGINE}
 
 
@@ -86,7 +96,7 @@ def _read_event(node: Node, book: Rulebook) -> Event:
     if not isinstance(node.value, dict) or "kind" not in node.value:
         node.object(["at", "kind"], ["bidder", "amount", "reason"])
     kind = node.child("kind").one_of(kinds)
-    required, optional = _OPERATOR.get(kind) or (tuple(book.format.attempts[kind]), ())
+    required, optional = _OPERATOR.get(kind) or book.format.attempts[kind]
     members = node.object(["at", "kind", *required], optional)
     if "reason" in members and members["reason"].given:
         members["reason"].text(minimum=0)
