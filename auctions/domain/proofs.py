@@ -50,12 +50,17 @@ class SignedReceipt:
     content: bytes
     signature: bytes
 
+    @classmethod
+    def kept(cls, content: str, signature: bytes) -> "SignedReceipt":
+        """Return a receipt from its canonical text as it was stored."""
+        return cls(orjson.loads(content), content.encode(), signature)
+
     @property
     def document(self) -> dict[str, Any]:
         """What a bidder gets: `{"receipt", "signature", "key_id"}`, the signature in base64."""
         return {
             "receipt": self.receipt,
-            "signature": base64.b64encode(self.signature).decode(),
+            "signature": encode_base64(self.signature),
             "key_id": self.receipt["key_id"],
         }
 
@@ -134,10 +139,15 @@ def verify(public: bytes, content: bytes, signature: bytes) -> bool:
     return True
 
 
+def encode_base64(content: bytes) -> str:
+    """Write bytes in base64."""
+    return base64.b64encode(content).decode()
+
+
 def decode_base64(text: str) -> bytes | None:
     """Read base64 in its one canonical spelling; None for anything else, also for bits that no byte needs."""
     try:
         content = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
         return None
-    return content if base64.b64encode(content).decode() == text else None
+    return content if encode_base64(content) == text else None
