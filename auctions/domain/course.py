@@ -93,7 +93,7 @@ class Course(abc.ABC):
     def outcome(self, as_of: datetime | None) -> Outcome:
         """Return the result as of an instant not before the last event; None means after everything has ended."""
         state = self._state(as_of)
-        winner, price, ranking, awards = self._result(state)
+        winner, price, ranking, awards = self._result(state, as_of)
         return Outcome(
             state=state,
             winner=winner,
@@ -180,8 +180,10 @@ class Course(abc.ABC):
         """Whether the auction, being over, has sold."""
 
     @abc.abstractmethod
-    def _result(self, state: AuctionState) -> tuple[str | None, int | None, Sequence[Ranked], Sequence[Award]]:
-        """Return winner, price, ranking and awards in a state."""
+    def _result(
+        self, state: AuctionState, as_of: datetime | None
+    ) -> tuple[str | None, int | None, Sequence[Ranked], Sequence[Award]]:
+        """Return winner, price, ranking and awards in a state, as of an instant or after everything."""
 
     @abc.abstractmethod
     def _phase(self, at: datetime) -> Phase:
@@ -204,7 +206,9 @@ def _instant(text: str | None) -> datetime | None:
     return None if text is None else datetime.fromisoformat(text)
 
 
-def awards(ranking: Sequence[Ranked], *, count: int, price: int, sells: Callable[[int], bool]) -> Sequence[Award]:
+def awards(
+    ranking: Sequence[Ranked], *, count: int, price: int, sells: Callable[[int], bool] = lambda _: True
+) -> Sequence[Award]:
     """Return the first `count` of a ranking: the first at `price`, the others waiting at their own amount.
 
     An amount that would not sell by itself (`sells`) is unsuccessful.

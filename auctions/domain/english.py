@@ -11,7 +11,8 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from auctions.domain import increments, reading
-from auctions.domain.course import Course, awards, refusal
+from auctions.domain.ascending import Ascending
+from auctions.domain.course import awards, refusal
 from auctions.domain.formats import (
     Answer,
     AttemptKind,
@@ -84,12 +85,8 @@ class Rules:
         return self.ranks.get(bidder, NO_RANK)
 
 
-class English(Course):
-    """An English auction being played: price, leader, and of each bidder in force its last bid.
-
-    Amounts never fall along the log of the bids in force, so a bidder's last bid is its best, and the last of all is
-    the price: `_best` holds (amount, sequence) by bidder in order of sequence.
-    """
+class English(Ascending):
+    """An English auction being played."""
 
     def __init__(self, rules: Rules) -> None:
         soft = rules.soft_close
@@ -100,9 +97,7 @@ class English(Course):
             extension=soft.extension if soft else timedelta(0),
         )
         self.rules = rules
-        self.price: int | None = None
-        self.leader: str | None = None
-        self._best: dict[str, tuple[int, int]] = {}
+        self._best = {}
 
     def _refusal(self, event: Event) -> Answer | None:
         rules, price, amount = self.rules, self.price, event.amount
@@ -122,9 +117,7 @@ class English(Course):
 
     def _accept(self, event: Event) -> Answer:
         bidder, amount, rules = event.bidder, event.amount, self.rules
-        self.price, self.leader = amount, bidder
-        self._best.pop(bidder, None)
-        self._best[bidder] = (amount, self.sequence)
+        self._lead(bidder, amount)
         if rules.soft_close is not None:
             ends_at = rules.soft_close.extended(self.ends_at, self.hard_end, at=event.at)
             if ends_at > self.ends_at:
@@ -139,27 +132,22 @@ class English(Course):
             ends_at=self.ends_at,
         )
 
-    def _void(self, bidder: str) -> None:
-        if self._best.pop(bidder, None) is not None and self.leader == bidder:
-            self.leader = next(reversed(self._best), None)
-            self.price = None if self.leader is None else self._best[self.leader][0]
-
     def _sells(self) -> bool:
         enough = len(self._best) >= self.rules.minimum_bidders
         return self.price is not None and enough and self.rules.sells(self.price)
 
-    def _result(self, state: AuctionState) -> tuple[str | None, int | None, Sequence[Ranked], Sequence[Award]]:
+    def _result(
+        self, state: AuctionState, as_of: datetime | None
+    ) -> tuple[str | None, int | None, Sequence[Ranked], Sequence[Award]]:
+        del as_of
         ranking = self._ranking()
         if state is not AuctionState.SOLD or self.price is None:
             return None, self.price, ranking, ()
         rows = awards(ranking, count=self.rules.awards, price=self.price, sells=self.rules.sells)
         return self.leader, self.price, ranking, rows
 
-    def _ranking(self) -> list[Ranked]:
-        rows = sorted(
-            (-amount, self.rules.rank(bidder), number, bidder) for bidder, (amount, number) in self._best.items()
-        )
-        return [Ranked(bidder, -amount) for amount, _, _, bidder in rows]
+    def _rank(self, bidder: str) -> int:
+        return self.rules.rank(bidder)
 
     def _phase(self, at: datetime) -> Phase:
         del at
@@ -168,17 +156,6 @@ class English(Course):
     def _shown(self, at: datetime) -> tuple[int | None, str | None, int | None, int | None]:
         del at
         return self.price, self.leader, self.rules.minimum_next(self.price), None
-
-    def _dump(self) -> dict[str, Any]:
-        return {
-            "price": self.price,
-            "leader": self.leader,
-            "best": [[bidder, amount, number] for bidder, (amount, number) in self._best.items()],
-        }
-
-    def _load(self, dump: Mapping[str, Any]) -> None:
-        self.price, self.leader = dump["price"], dump["leader"]
-        self._best = {bidder: (amount, number) for bidder, amount, number in dump["best"]}
 
 
 class EnglishFormat:

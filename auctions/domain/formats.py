@@ -171,6 +171,13 @@ class WholeLogNeeded(Exception):
     """A void was stepped on a play restored from a dump, and the format must apply all accepted attempts again."""
 
 
+class TooMuchWork(Exception):
+    """Deciding would take longer than any auction may: voids in a long log, or too many package bids to prove the best.
+
+    It depends on the log alone, never on the machine.
+    """
+
+
 class Play(Protocol):
     """One auction being played, event by event in order of time. Mutable and for one owner; never shared by threads."""
 

@@ -10,7 +10,7 @@ from marketplace.documents import BadDocument, Node
 
 MAX_SECONDS: Final = 366 * 86_400
 MAX_COUNT: Final = 1_000_000
-MAX_LENGTH: Final = timedelta(days=3660)
+MAX_LENGTH: Final = timedelta(days=365 * 7000)
 """Longest time table of prices and phases; with the years of instants, no sum leaves the calendar."""
 
 YEARS: Final = range(1970, 2200)
