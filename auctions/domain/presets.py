@@ -91,6 +91,11 @@ class Preset:
         return self.document["rectification"]  # type: ignore[no-any-return]
 
     @property
+    def no_resale(self) -> bool:
+        """Whether a buyer undertakes not to resell (rules.md, Packages: buyers of bulk personal packages, S)."""
+        return bool(self.document.get("no_resale", False))
+
+    @property
     def awards(self) -> Mapping[str, Any]:
         """What follows the hammer: the document of an `AwardTerms`."""
         return self.document["awards"]  # type: ignore[no-any-return]
