@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+import orjson
 from sqlalchemy.orm import Session
 
 from auctions import eligibility, log, plays, receipts, refusals, signing
@@ -52,7 +53,6 @@ class Room:
     barred: Mapping[uuid.UUID, Failure]
     entries: list[log.Entry] = field(default_factory=list)
     receipts: dict[tuple[uuid.UUID, bytes], Receipt] = field(default_factory=dict)
-    leaders: dict[str, uuid.UUID] = field(default_factory=dict)
 
 
 def place_bid(
@@ -91,13 +91,18 @@ def decide_batch(session: Session, *, auction_id: uuid.UUID, attempts: Sequence[
     if row is None:
         return [NotFound("auction", auction_id) for _ in attempts]
     answers = _look(session, row, attempts)
-    places = [place for place, answer in enumerate(answers) if answer is None]
-    if places:
+    if None in answers:
+        places = [place for place, answer in enumerate(answers) if answer is None or _depends_on_others(answer)]
         decide = _seal if plays.is_sealed(row) else _decide_locked
         decided = decide(session, row, [attempts[place] for place in places])
         for place, answer in zip(places, decided, strict=True):
             answers[place] = answer
     return [answer for answer in answers if answer is not None]
+
+
+def _depends_on_others(answer: Receipt | Failure) -> bool:
+    """Whether an attempt that comes earlier in the same batch may change the answer: it is decided in order then."""
+    return isinstance(answer, refusals.AlreadyLeading)
 
 
 def look_batch(
@@ -121,10 +126,7 @@ def _decide_locked(session: Session, seen: Any, attempts: Sequence[Attempt]) -> 
     room = _room(session, row, attempts, locked=True)
     answers = [_answer(room, attempt, seat) for attempt, seat in zip(attempts, room.seats, strict=True)]
     if room.entries:
-        leader = room.entries[-1].leader
-        leader_id = None if leader is None else room.leaders.get(leader, row.leader_registration_id)
-        text = room.live.text(room.at)
-        log.write(session, room.head, room.entries, leader_id=leader_id, suspended_at=None, play=text)
+        log.write(session, room.head, room.entries, suspended_at=None, play=room.live.text(room.at))
     return answers
 
 
@@ -161,11 +163,15 @@ def _room(session: Session, row: Any, attempts: Sequence[Attempt], *, locked: bo
 
 def _seats(session: Session, row: Any, attempts: Sequence[Attempt]) -> Sequence[Any]:
     """Return for each attempt the registration of its organisation, and the entry made with its key."""
-    values = {
-        "listing": row.listing_id,
-        "organisations": [attempt.actor.organisation_id for attempt in attempts],
-        "digests": [log.key_digest(attempt.idempotency_key) for attempt in attempts],
-    }
+    asked = [
+        {
+            "organisation": attempt.actor.organisation_id,
+            "digest": "\\x" + log.key_digest(attempt.idempotency_key).hex(),
+            "place": place,
+        }
+        for place, attempt in enumerate(attempts)
+    ]
+    values = {"listing": row.listing_id, "asked": orjson.dumps(asked).decode()}
     return session.connection().exec_driver_sql(_SEATS, values).all()
 
 
@@ -202,6 +208,8 @@ def _earlier(room: Room, attempt: Attempt, seat: Any) -> Receipt | None:
 def _judge(room: Room, attempt: Attempt, seat: Any) -> Receipt | None:
     """Refuse by the rules of the auction, else accept under the lock; None without it."""
     amount = attempt.amount
+    if not plays.takes(room.row, attempt.kind, amount=amount is not None, lots=bool(attempt.lots)):
+        raise refusals.AttemptNotTaken(attempt.kind, plays.attempts_of(room.row))
     if amount is not None and amount.currency != room.row.currency:
         raise CurrencyMismatch(amount.currency, room.row.currency)
     if amount is not None and amount.minor > LARGEST_MINOR:
@@ -268,7 +276,6 @@ def _accept(room: Room, attempt: Attempt, seat: Any, event: Event) -> Receipt:
     deed = Deed(event, seat.id, attempt.actor, attempt.idempotency_key)
     entry, signed = log.append(room.head, deed, answer, standing, signer=room.signer)
     room.entries.append(entry)
-    room.leaders[seat.bidder_code] = seat.id
     receipt = Receipt(
         auction_id=room.row.id,
         number=entry.number,
@@ -299,11 +306,17 @@ _LOCK: Final = (
 """The row is locked inside the CTE, which PostgreSQL never folds into its query: the clock is read after the lock."""
 
 _SEATS: Final = """
-    SELECT r.id, r.bidder_code, asked.digest, e.auction_id, e.number, e.sequence, e.kind,
-        e.amount_minor, e.lots, e.price_minor, e.leader, e.ends_at, e.at, e.receipt, e.signature
-    FROM unnest(%(organisations)s::uuid[], %(digests)s::bytea[]) WITH ORDINALITY AS asked (organisation, digest, place)
+    SELECT r.id, r.bidder_code, asked.digest, e.*
+    FROM json_to_recordset(%(asked)s::json) AS asked (organisation uuid, digest bytea, place integer)
     LEFT JOIN registrations r ON r.listing_id = %(listing)s AND r.organisation_id = asked.organisation
         AND r.state <> 'withdrawn'
-    LEFT JOIN auction_events e ON e.registration_id = r.id AND e.idempotency_digest = asked.digest
+    LEFT JOIN LATERAL (
+        SELECT auction_id, number, sequence, kind, amount_minor, lots, price_minor, leader, ends_at, at, receipt,
+            signature
+        FROM auction_events
+        WHERE registration_id = r.id AND idempotency_digest = asked.digest
+        OFFSET 0
+    ) e ON true
     ORDER BY asked.place
 """
+"""`OFFSET 0` keeps the subquery a look into the index for each attempt, however long the log is."""

@@ -56,7 +56,7 @@ class Deed:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One entry ready to be written, or as it was read. Amounts in minor units; `lots` as JSON text."""
+    """One entry ready to be written, or as it was read. Amounts in minor units."""
 
     number: int
     kind: str
@@ -64,7 +64,7 @@ class Entry:
     accepted: int
     registration_id: uuid.UUID | None
     amount_minor: int | None
-    lots: str | None
+    lots: tuple[str, ...] | None
     reason: str
     at: datetime
     price_minor: int | None
@@ -101,17 +101,17 @@ _COLUMNS: Final = {
     "hash": "bytea",
 }
 _NAMES: Final = ", ".join(_COLUMNS)
-_WRITE: Final = (  # the names and types above, nothing from outside
-    f"WITH written AS (INSERT INTO auction_events (auction_id, listing_id, {_NAMES})"  # noqa: S608 - see above
-    f" SELECT %(auction_id)s, %(listing_id)s, {_NAMES} FROM unnest("
-    + ", ".join(f"%({name})s::{kind}[]" for name, kind in _COLUMNS.items())
-    + f") AS entry ({_NAMES}) ORDER BY number) "  # noqa: S608 - as above
-    "UPDATE auctions SET price_minor = %(now_price)s, leader_registration_id = %(now_leader)s, ends_at = %(now_end)s,"
+_WRITE: Final = (
+    f"WITH written AS (INSERT INTO auction_events (auction_id, listing_id, {_NAMES})"  # noqa: S608 - our own names
+    f" SELECT %(auction_id)s, %(listing_id)s, {_NAMES} FROM json_to_recordset(%(entries)s::json)"
+    f" AS entry ({', '.join(f'{name} {kind}' for name, kind in _COLUMNS.items())}) ORDER BY number) "
+    "UPDATE auctions SET price_minor = %(now_price)s, leader_registration_id = (SELECT id FROM registrations"
+    " WHERE listing_id = %(listing_id)s AND bidder_code = %(now_leader)s), ends_at = %(now_end)s,"
     " number = %(now_number)s, sequence = %(now_accepted)s, extensions = %(now_extensions)s, head = %(now_head)s,"
     " last_event_at = %(now_at)s, suspended_at = %(now_suspended)s, play = %(now_play)s"
     " WHERE id = %(auction_id)s"
 )
-"""Entries and the standing after the last of them, in one statement."""
+"""Entries, as one JSON text, and the standing after the last of them, in one statement."""
 
 _READ: Final = (
     f"SELECT bidder_code, {', '.join(f'e.{name}' for name in _COLUMNS)} FROM auction_events e"  # noqa: S608 - our own names
@@ -176,7 +176,7 @@ def append(
         accepted=head.accepted,
         registration_id=deed.registration_id,
         amount_minor=amount_of(event, answer),
-        lots=orjson.dumps(event.lots).decode() if event.lots else None,
+        lots=event.lots or None,
         reason=deed.reason,
         at=event.at,
         price_minor=standing.price,
@@ -198,18 +198,17 @@ def write(
     head: Head,
     entries: Sequence[Entry],
     *,
-    leader_id: uuid.UUID | None,
     suspended_at: datetime | None,
     play: str,
 ) -> None:
     """Add entries and move the auction's row to the standing after the last; the caller holds the row's lock."""
-    values: dict[str, Any] = {name: [getattr(entry, name) for entry in entries] for name in _COLUMNS}
     last = entries[-1]
-    values |= {
+    values = {
+        "entries": orjson.dumps(entries, default=_bytea).decode(),
         "auction_id": head.auction_id,
         "listing_id": head.listing_id,
         "now_price": last.price_minor,
-        "now_leader": leader_id,
+        "now_leader": last.leader,
         "now_end": last.ends_at,
         "now_number": head.number,
         "now_accepted": head.accepted,
@@ -220,6 +219,13 @@ def write(
         "now_play": play,
     }
     session.connection().exec_driver_sql(_WRITE, values)
+
+
+def _bytea(value: Any) -> str:
+    """Write bytes as PostgreSQL reads them in a text."""
+    if isinstance(value, bytes):
+        return "\\x" + value.hex()
+    raise TypeError(type(value).__name__)
 
 
 def read(session: Session, auction_id: uuid.UUID) -> Iterator[Any]:

@@ -6,6 +6,7 @@ again from the log. A process remembers readings of rules, which are frozen, and
 
 import functools
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -32,6 +33,21 @@ def _is_sealed(text: str) -> bool:
 def is_sealed(row: Any) -> bool:
     """Whether the attempts of an auction lie in sealed books, not in its log."""
     return _is_sealed(row.rules)
+
+
+def takes(row: Any, kind: str, *, amount: bool, lots: bool) -> bool:
+    """Whether the format of an auction takes this kind of attempt with just these values."""
+    shape = attempts_of(row).get(kind)
+    if shape is None:
+        return False
+    required, optional = shape
+    given = {"bidder"} | ({"amount"} if amount else set()) | ({"lots"} if lots else set())
+    return given >= set(required) and given <= {*required, *optional}
+
+
+def attempts_of(row: Any) -> Mapping[str, tuple[Sequence[str], Sequence[str]]]:
+    """Return the kinds of attempt that the format of an auction takes, with the keys that each has and may have."""
+    return read_rules(row.rules, row.reserve_minor).format.attempts
 
 
 def floor_of(row: Any) -> int | None:

@@ -1,12 +1,13 @@
 """Why a bid is refused: one class for each code of the rules, and for what keeps a bidder out altogether."""
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from auctions.domain.formats import RefusalCode
 from auctions.domain.lifecycles import RegistrationState
 from marketplace.clock import format_instant
-from marketplace.errors import Conflict, Refused, TooMany
+from marketplace.errors import Conflict, Invalid, Refused, TooMany
 from marketplace.money import Money
 
 
@@ -195,3 +196,15 @@ class LostRace(Conflict):
 
     def __init__(self) -> None:
         super().__init__("Another bid was decided at the same instant; look at the price and bid again.")
+
+
+class AttemptNotTaken(Invalid):
+    """The format of the auction has no such attempt, or not with these values."""
+
+    code = "attempt_not_taken"
+
+    def __init__(self, kind: str, attempts: Mapping[str, tuple[Sequence[str], Sequence[str]]]) -> None:
+        allowed = {
+            one: [*required, *(f"{name}?" for name in optional)] for one, (required, optional) in attempts.items()
+        }
+        super().__init__(f"This auction takes no such {kind}; `allowed` says what it takes.", allowed=allowed)

@@ -8,7 +8,6 @@ import uuid
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from auctions import bidding, events, log, plays, signing
@@ -60,12 +59,12 @@ def suspend_auction(
     session: Session, *, auction_id: uuid.UUID, reason: str, vault: Vault, actor: Actor, at: datetime
 ) -> Auction:
     """Stop the bidding and the clock; raise `NotFound`, `BiddingOver`, `AlreadySuspended`."""
-    row = _locked(session, auction_id)
+    row, now = _locked(session, auction_id)
     if row.suspended_at is not None:
         raise AlreadySuspended
-    if row.at >= row.ends_at:
+    if now >= row.ends_at:
         raise BiddingOver
-    _act(session, row, Event(row.at, EventKind.SUSPEND), reason=reason, vault=vault, actor=actor)
+    _act(session, row, Event(now, EventKind.SUSPEND), reason=reason, vault=vault, actor=actor)
     outbox.publish(session, events.AuctionSuspended(auction_id, row.listing_id, row.package_id), at=at)
     return _told(session, row, "suspend", reason=reason, actor=actor, at=at)
 
@@ -74,10 +73,10 @@ def resume_auction(
     session: Session, *, auction_id: uuid.UUID, reason: str, vault: Vault, actor: Actor, at: datetime
 ) -> Auction:
     """Let the bidding go on; raise `NotFound`, `BiddingOver`, `NotSuspended`."""
-    row = _locked(session, auction_id)
+    row, now = _locked(session, auction_id)
     if row.suspended_at is None:
         raise NotSuspended
-    _act(session, row, Event(row.at, EventKind.RESUME), reason=reason, vault=vault, actor=actor)
+    _act(session, row, Event(now, EventKind.RESUME), reason=reason, vault=vault, actor=actor)
     outbox.publish(session, events.AuctionResumed(auction_id, row.listing_id, row.package_id), at=at)
     return _told(session, row, "resume", reason=reason, actor=actor, at=at)
 
@@ -96,11 +95,11 @@ def void_bidder(
 
     Raises `NotFound`, `BiddingOver` once the auction is closed, `AlreadyVoided`.
     """
-    row = _locked(session, auction_id)
+    row, now = _locked(session, auction_id)
     registration = session.get(Registration, registration_id)
     if registration is None or registration.listing_id != row.listing_id:
         raise NotFound("registration", registration_id)
-    event = Event(row.at, EventKind.VOID, registration.bidder_code)
+    event = Event(now, EventKind.VOID, registration.bidder_code)
     if log.was_voided(session, auction_id, registration_id):
         raise AlreadyVoided
     _act(session, row, event, registration_id=registration_id, reason=reason, vault=vault, actor=actor)
@@ -108,24 +107,14 @@ def void_bidder(
     return _told(session, row, "void", reason=reason, actor=actor, at=at, bidder=registration.bidder_code)
 
 
-class _Row:
-    """A locked auction row and the time of the deed."""
-
-    def __init__(self, values: Any) -> None:
-        self._values = values
-        self.at: datetime = max(values.now, values.last_event_at or values.now)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._values, name)
-
-
-def _locked(session: Session, auction_id: uuid.UUID) -> Any:
-    values = bidding.lock_row(session, auction_id)
-    if values is None:
+def _locked(session: Session, auction_id: uuid.UUID) -> tuple[Any, datetime]:
+    """Lock an auction that is not closed; returns its row and the time of the deed, never before the last event."""
+    row = bidding.lock_row(session, auction_id)
+    if row is None:
         raise NotFound("auction", auction_id)
-    if values.outcome is not None:
+    if row.outcome is not None:
         raise BiddingOver
-    return _Row(values)
+    return row, max(row.now, row.last_event_at or row.now)
 
 
 def _act(
@@ -139,18 +128,11 @@ def _act(
     actor: Actor,
 ) -> None:
     live, head = plays.live(row), log.head_of(row)
-    signer = signing.signer(session, vault=vault, at=row.at)
+    signer = signing.signer(session, vault=vault, at=event.at)
     answer = live.step(event)
-    standing = live.play.standing(row.at)
+    standing = live.play.standing(event.at)
     entry, _ = log.append(head, log.Deed(event, registration_id, actor, reason=reason), answer, standing, signer=signer)
-    leader_id = None
-    if standing.leader is not None:
-        of_listing = Registration.listing_id == row.listing_id
-        leader_id = session.scalar(
-            select(Registration.id).where(of_listing, Registration.bidder_code == standing.leader)
-        )
-    suspended_at = row.at if standing.suspended else None
-    log.write(session, head, [entry], leader_id=leader_id, suspended_at=suspended_at, play=live.text(row.at))
+    log.write(session, head, [entry], suspended_at=standing.suspended_at, play=live.text(event.at))
 
 
 def _told(

@@ -236,7 +236,7 @@ def _hold_order() -> None:
                 number <> coalesce(number_before, 0) + 1
                 OR accepted <> coalesce(accepted_before, 0) + CASE WHEN sequence IS NULL THEN 0 ELSE 1 END
                 OR at < at_before
-                OR (kind <> 'void' AND coalesce(price_minor, 0) < price_before)
+                OR (kind <> 'void' AND price_minor < price_before)
                 OR (kind <> 'accept' AND ends_at < ends_before)
             )
             LIMIT 1;
