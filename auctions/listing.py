@@ -14,7 +14,7 @@ from auctions.domain import terms as domain
 from auctions.domain.format_terms import FormatName
 from auctions.domain.lifecycles import LISTING, AuctionOutcome, ListingState
 from auctions.domain.presets import Preset
-from auctions.domain.terms import Terms
+from auctions.domain.terms import AssetKind, Terms
 from auctions.listing_models import Announcement, PriorityHolder
 from auctions.models import Auction, Listing
 from marketplace import audit
@@ -124,6 +124,8 @@ def _set_term(listing: Listing, name: str, value: Any) -> None:
         listing.relisting_plan = relisting.read_plan(Node(value, "/relisting_plan"), listing.currency)
     elif name == "zone":
         listing.zone = wall_times.zone_of(value).key
+    elif name == "asset_kind":
+        listing.asset_kind = AssetKind(value)
     else:
         setattr(listing, name, value)
 

@@ -1,5 +1,6 @@
 """An auction as people see it: never the reserve, an identity or another's maximum; sealed bids not even counted."""
 
+import dataclasses
 import json
 import uuid
 from collections.abc import Iterable, Sequence
@@ -10,7 +11,7 @@ from typing import Any
 from sqlalchemy import and_, func, select
 from sqlalchemy.orm import Session, aliased
 
-from auctions import plays
+from auctions import catalogue, plays
 from auctions.domain import proofs
 from auctions.domain.formats import Phase
 from auctions.domain.lifecycles import EntryKind, LiveState, RegistrationState, live_state
@@ -102,7 +103,7 @@ def view_auction(session: Session, auction_id: uuid.UUID, *, actor: Actor) -> Au
     def money(minor: int | None) -> Money | None:
         return None if minor is None else Money(minor, auction.currency)
 
-    return AuctionView(
+    shown = AuctionView(
         id=auction.id,
         listing_id=auction.listing_id,
         package_id=auction.package_id,
@@ -130,6 +131,16 @@ def view_auction(session: Session, auction_id: uuid.UUID, *, actor: Actor) -> Au
         you=found.you,
         your_maximum=money(_own_maximum(session, auction_id, found.id)) if found.id else None,
     )
+    return _veiled(shown, catalogue.hidden_terms(session, auction.listing_id, actor=actor))
+
+
+def _veiled(view: AuctionView, hidden: frozenset[str]) -> AuctionView:
+    """Leave out the terms that the preset hides from this reader; the first minimum tells the start price."""
+    if not hidden:
+        return view
+    untold = "start_price" in hidden and view.price is None
+    least = None if untold else view.minimum_next
+    return dataclasses.replace(view, rules=catalogue.shown_rules(view.rules, hidden), minimum_next=least)
 
 
 def _own_maximum(session: Session, auction_id: uuid.UUID, registration_id: uuid.UUID) -> int | None:

@@ -137,3 +137,17 @@ def list_users(
     organisations.visible_organisation(session, organisation_id, actor=actor)
     query = select(User).where(User.organisation_id == organisation_id)
     return db.page(session, query, key_column=User.id, cursor=cursor, limit=limit)
+
+
+def may_sign_in(session: Session, user_id: uuid.UUID) -> bool:
+    """Whether a user is enabled in an active organisation. For what acts on a person's behalf without a session."""
+    query = (
+        select(User.id)
+        .join(models.Organisation, models.Organisation.id == User.organisation_id)
+        .where(
+            User.id == user_id,
+            User.state == domain.UserState.ACTIVE,
+            models.Organisation.state == domain.OrganisationState.ACTIVE,
+        )
+    )
+    return session.scalar(query) is not None

@@ -121,7 +121,8 @@ class Stage:
 @pytest.fixture
 def stage(api, people, clock, sessions, monkeypatch):
     made = Stage(api, people, clock, sessions)
-    monkeypatch.setattr(valuation, "accepted_appraisal", lambda *_, **__: object() if made.appraised else None)
+    appraisal = types.SimpleNamespace(value_minor=100_000_00)
+    monkeypatch.setattr(valuation, "accepted_appraisal", lambda *_, **__: appraisal if made.appraised else None)
     monkeypatch.setattr(due_diligence, "room_of_package", lambda *_: made.room)
     monkeypatch.setattr(due_diligence, "agreement_in_force", lambda *_, **__: made.agreed)
     made.at(clock.at)
