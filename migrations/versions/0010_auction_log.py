@@ -260,8 +260,7 @@ def _hold_order() -> None:
 
 
 def _awards() -> None:
-    """An award belongs to its auction: listing, registration and winning entry are those of the same auction."""
-    op.add_column("awards", sa.Column("bid_number", sa.BigInteger(), nullable=True))
+    """An award belongs to its auction: listing and registration are that auction's, and its bidder has a bid in it."""
     for column in ("auction_id", "registration_id", "runner_up_registration_id"):
         op.drop_constraint(f"fk_awards_{column}", "awards", type_="foreignkey")
     op.create_foreign_key(
@@ -277,19 +276,20 @@ def _awards() -> None:
         ["runner_up_registration_id", "listing_id"],
         ["id", "listing_id"],
     )
-    op.create_foreign_key(
-        "fk_awards_bid", "awards", "auction_events", ["auction_id", "bid_number"], ["auction_id", "number"]
-    )
     op.execute(
         """
         CREATE FUNCTION check_award_of_own_bid() RETURNS trigger LANGUAGE plpgsql AS $$
         BEGIN
-            IF NEW.bid_number IS NOT NULL AND NOT EXISTS (
-                SELECT FROM auction_events e
-                WHERE e.auction_id = NEW.auction_id AND e.number = NEW.bid_number
-                    AND e.registration_id = NEW.registration_id
-            ) THEN
-                RAISE EXCEPTION 'the winning bid of award % is not one of its bidder in this auction', NEW.id
+            IF (SELECT log_hash IS NOT NULL FROM auctions WHERE id = NEW.auction_id)
+                AND NOT EXISTS (
+                    SELECT FROM auction_events WHERE registration_id = NEW.registration_id AND kind <> 'void'
+                )
+                AND NOT EXISTS (
+                    SELECT FROM opened_boxes
+                    WHERE auction_id = NEW.auction_id AND registration_id = NEW.registration_id
+                )
+            THEN
+                RAISE EXCEPTION 'award % is for a bidder without a bid in this auction', NEW.id
                     USING ERRCODE = 'check_violation', CONSTRAINT = 'ck_awards_of_own_bid', TABLE = 'awards';
             END IF;
             RETURN NEW;
@@ -297,7 +297,7 @@ def _awards() -> None:
         """
     )
     op.execute(
-        "CREATE TRIGGER awards_of_own_bid BEFORE INSERT OR UPDATE OF auction_id, registration_id, bid_number ON awards "
+        "CREATE TRIGGER awards_of_own_bid BEFORE INSERT OR UPDATE OF auction_id, registration_id ON awards "
         "FOR EACH ROW EXECUTE FUNCTION check_award_of_own_bid()"
     )
 
@@ -348,9 +348,8 @@ def downgrade() -> None:
 def _awards_before() -> None:
     op.execute("DROP TRIGGER awards_of_own_bid ON awards")
     op.execute("DROP FUNCTION check_award_of_own_bid()")
-    for name in ("fk_awards_bid", "fk_awards_runner_up", "fk_awards_registration", "fk_awards_auction"):
+    for name in ("fk_awards_runner_up", "fk_awards_registration", "fk_awards_auction"):
         op.drop_constraint(name, "awards", type_="foreignkey")
-    op.drop_column("awards", "bid_number")
     for column, table in {
         "auction_id": "auctions",
         "registration_id": "registrations",
