@@ -21,7 +21,7 @@ from marketplace import audit
 from marketplace.actor import Actor, OrganisationKind
 from marketplace.clock import format_instant
 from marketplace.documents import BadDocument, Node
-from marketplace.errors import Failure, NotFound
+from marketplace.errors import Conflict, Failure, NotFound
 from marketplace.money import Money
 from marketplace.packages import service as packages
 from marketplace.parties import service as parties
@@ -30,6 +30,15 @@ SEARCH_KIND: Final = "listing"
 
 _AMOUNTS: Final = {"start_price": "start_price_minor", "reserve_price": "reserve_minor", "deposit": "deposit_minor"}
 _TERMS: Final = tuple(Terms.__dataclass_fields__)
+
+
+class AuctionOver(Conflict):
+    """The auction has ended; its result stands."""
+
+    code = "auction_over"
+
+    def __init__(self) -> None:
+        super().__init__("The auction has ended; its result stands.")
 
 
 def create_listing(session: Session, *, package_id: uuid.UUID, actor: Actor, at: datetime, **terms: Any) -> Listing:

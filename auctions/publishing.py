@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from auctions import events
+from auctions import events, opening, sealed_book
 from auctions import listing as listings
 from auctions.domain import calendars, checks, references
 from auctions.domain import terms as domain
@@ -27,7 +27,7 @@ from auctions.domain.terms import Missing, Surroundings
 from auctions.listing_models import Announcement
 from auctions.models import Auction, Listing
 from due_diligence import service as due_diligence
-from marketplace import audit, db, outbox, search
+from marketplace import audit, db, outbox, runtime, search
 from marketplace.actor import Actor
 from marketplace.clock import format_instant
 from marketplace.errors import Conflict, NotFound
@@ -64,15 +64,6 @@ class BiddingUnderWay(Conflict):
 
     def __init__(self) -> None:
         super().__init__("Bidding has opened; only the operator can withdraw the listing now.")
-
-
-class AuctionOver(Conflict):
-    """The auction has ended; its result stands."""
-
-    code = "auction_over"
-
-    def __init__(self) -> None:
-        super().__init__("The auction has ended; its result stands.")
 
 
 db.violation("uq_listings_published_package", PackageAlreadyListed)
@@ -162,6 +153,10 @@ def announce(session: Session, listing: Listing, *, actor: Actor, at: datetime) 
     auction = Auction(listing_id=listing.id, package_id=listing.package_id, currency=listing.currency)
     freeze(auction, listing, rules)
     session.add(auction)
+    session.flush()
+    if rules["format"] in sealed_book.SEALED_FORMATS:
+        lots = [lot["lot"] for lot in rules.get("lots", [])]
+        opening.prepare(session, auction_id=auction.id, lots=lots, vault=runtime.current().vault, at=at)
     keep_announcement(session, listing, auction, preset, at=at)
     session.flush()
     make_findable(session, listing, at=at)
@@ -295,7 +290,7 @@ def _withdraw_auction(session: Session, listing: Listing, *, actor: Actor, at: d
     auction = session.scalars(select(Auction).where(Auction.listing_id == listing.id).with_for_update()).one()
     now = listings.auction_time(session)
     if now >= auction.ends_at:
-        raise AuctionOver
+        raise listings.AuctionOver
     if now >= auction.opens_at and not actor.sees_everything:
         raise BiddingUnderWay
     auction.closed_at = now

@@ -68,15 +68,13 @@ def edit_listing(session: Session, *, listing_id: uuid.UUID, actor: Actor, at: d
     planned = PLANNED.intersection(terms) if listing.plan_step else None
     if planned:
         raise PlanFixed(planned)
-    _write(session, listing, terms, verb="edit", actor=actor, at=at)
+    before = listings.record_of(listing)
+    listings.set_terms(session, listing, terms, at=at)
+    _keep(session, listing, before, verb="edit", actor=actor, at=at)
     return listing
 
 
-def _write(
-    session: Session, listing: Listing, terms: Mapping[str, Any], *, verb: str, actor: Actor, at: datetime
-) -> None:
-    before = listings.record_of(listing)
-    listings.set_terms(session, listing, terms, at=at)
+def _keep(session: Session, listing: Listing, before: dict[str, Any], *, verb: str, actor: Actor, at: datetime) -> None:
     listing.version += 1
     session.flush()
     after = listings.record_of(listing)
@@ -88,10 +86,13 @@ def _rectify(session: Session, listing: Listing, terms: Mapping[str, Any], *, ac
     query = select(Auction).where(Auction.listing_id == listing.id).with_for_update()
     auction = session.scalars(query.execution_options(populate_existing=True)).one()
     _check_window(session, listing, auction, terms, at=at)
-    _write(session, listing, terms, verb="rectify", actor=actor, at=at)
-    found = publishing.gaps(session, listing, at=at)
+    before = listings.record_of(listing)
+    with session.no_autoflush:  # the row's own constraint would refuse what lacks something, without naming it
+        listings.set_terms(session, listing, terms, at=at)
+        found = publishing.gaps(session, listing, at=at)
     if found:
         raise publishing.ListingNotReady(found)
+    _keep(session, listing, before, verb="rectify", actor=actor, at=at)
     publishing.refreeze(session, listing, auction, at=at)
     outbox.publish(session, events.ListingRectified(listing.id, listing.package_id, listing.version), at=at)
     return listing
@@ -105,9 +106,7 @@ def _check_window(
     opened = listings.auction_time(session) >= auction.opens_at
     verbs = [] if opened else ["withdraw"]
     if until is None:
-        raise TermsFixed(
-            listing.state, "its preset has no rectification.", allowed=verbs, until=None
-        )
+        raise TermsFixed(listing.state, "its preset has no rectification.", allowed=verbs, until=None)
     if at >= until or opened:
         raise TermsFixed(listing.state, "the time for rectification is over.", allowed=verbs, until=until)
     if not rules["after_first_registration"] and _relied_on(session, listing, auction):

@@ -74,16 +74,7 @@ def test_a_market_without_rectification_and_one_that_is_relied_on(stage):
     assert plain["rectifiable_until"] is None
     assert fixed(patch(stage, plain, title_en="x"))["allowed"] == ["withdraw"]
     dgf = stage.publish(preset="dgf", **LONG)
-    with stage.sessions.begin() as session:
-        session.execute(
-            text(
-                "INSERT INTO registrations (id, listing_id, organisation_id, state, bidder_code, reference,"
-                " deposit_minor, currency, applied_at, covered_at, out_of_province, no_resale_required)"
-                " VALUES (uuidv7(), :listing, :buyer, 'approved', 'B-1000', 'DP-00000000', 1, 'CNY', now(), now(),"
-                " false, false)"
-            ),
-            {"listing": dgf["id"], "buyer": stage.people.buyer.organisation_id},
-        )
+    stage.registered(dgf, stage.people.buyer)
     assert "deposit is held" in fixed(patch(stage, dgf, title_en="x"))["detail"]
 
 
