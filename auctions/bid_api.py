@@ -6,7 +6,7 @@ from typing import Any
 from flask import request
 
 from auctions import bid_schemas as schemas
-from auctions import bidding, steering, viewing
+from auctions import bidding, receipts, steering, viewing
 from marketplace import http, idempotency
 from marketplace.actor import Role, Scope
 from marketplace.db import Page
@@ -35,7 +35,7 @@ def show_auction(auction_id: uuid.UUID) -> viewing.AuctionView:
 @blueprint.doc(parameters=[dict(idempotency.PARAMETER)])
 @blueprint.arguments(schemas.BidIn)
 @blueprint.response(201, schemas.ReceiptOut)
-def place_bid(data: dict[str, Any], auction_id: uuid.UUID) -> bidding.Receipt:
+def place_bid(data: dict[str, Any], auction_id: uuid.UUID) -> receipts.Receipt:
     """Bid; a refusal names its rule by a stable code and, where it helps, the least next bid.
 
     The key is kept with the attempt itself, which is its own stored answer: a repetition is free, and a refused attempt
