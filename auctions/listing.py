@@ -61,7 +61,7 @@ def create_listing(session: Session, *, package_id: uuid.UUID, actor: Actor, at:
     )
     session.add(listing)
     session.flush()
-    set_terms(session, listing, {"preset": presets.PLAIN} | terms, at=at)
+    set_terms(session, listing, terms={"preset": presets.PLAIN} | terms, at=at)
     session.flush()
     audit.record(session, actor=actor, at=at, subject=listing, verb="create", after=record_of(listing))
     return listing
@@ -82,7 +82,7 @@ def last_attempt(session: Session, package_id: uuid.UUID) -> tuple[Listing, Auct
     return None if found is None else (found[0], found[1])
 
 
-def set_terms(session: Session, listing: Listing, terms: Mapping[str, Any], *, at: datetime) -> None:
+def set_terms(session: Session, listing: Listing, *, terms: Mapping[str, Any], at: datetime) -> None:
     """Write terms as the API names them onto a listing; None empties an optional term.
 
     A new preset brings its defaults for whatever is not given. A new format drops the terms that mean nothing in it.

@@ -157,7 +157,7 @@ def announce(session: Session, listing: Listing, *, actor: Actor, at: datetime) 
     if rules["format"] in sealed_book.SEALED_FORMATS:
         lots = [lot["lot"] for lot in rules.get("lots", [])]
         opening.prepare(session, auction_id=auction.id, lots=lots, vault=runtime.current().vault, at=at)
-    keep_announcement(session, listing, auction, preset, at=at)
+    keep_announcement(session, listing, auction=auction, preset=preset, at=at)
     session.flush()
     make_findable(session, listing, at=at)
     outbox.publish(session, events.ListingPublished(listing.id, listing.package_id), at=at)
@@ -191,18 +191,18 @@ def freeze(auction: Auction, listing: Listing, rules: Mapping[str, Any]) -> None
     auction.ends_at = domain.scheduled_end(dict(rules))
 
 
-def refreeze(session: Session, listing: Listing, auction: Auction, *, at: datetime) -> None:
+def refreeze(session: Session, listing: Listing, *, auction: Auction, at: datetime) -> None:
     """Fix changed terms of a published listing anew; the caller holds the locks of the listing and of its auction."""
     rules = _rules(session, listing)
     if not listings.terms_of(listing).takes("ends_at"):
         listing.ends_at = domain.scheduled_end(rules)
     freeze(auction, listing, rules)
-    keep_announcement(session, listing, auction, listings.preset_of(session, listing, at=at), at=at)
+    keep_announcement(session, listing, auction=auction, preset=listings.preset_of(session, listing, at=at), at=at)
     session.flush()
     make_findable(session, listing, at=at)
 
 
-def keep_announcement(session: Session, listing: Listing, auction: Auction, preset: Preset, *, at: datetime) -> None:
+def keep_announcement(session: Session, listing: Listing, *, auction: Auction, preset: Preset, at: datetime) -> None:
     """Add the next version of a listing's announcement."""
     newest = select(Announcement.version).where(Announcement.listing_id == listing.id)
     number = (session.scalar(newest.order_by(Announcement.version.desc()).limit(1)) or 0) + 1

@@ -69,7 +69,7 @@ def edit_listing(session: Session, *, listing_id: uuid.UUID, actor: Actor, at: d
     if planned:
         raise PlanFixed(planned)
     before = listings.record_of(listing)
-    listings.set_terms(session, listing, terms, at=at)
+    listings.set_terms(session, listing, terms=terms, at=at)
     _keep(session, listing, before, verb="edit", actor=actor, at=at)
     return listing
 
@@ -88,12 +88,12 @@ def _rectify(session: Session, listing: Listing, terms: Mapping[str, Any], *, ac
     _check_window(session, listing, auction, terms, at=at)
     before = listings.record_of(listing)
     with session.no_autoflush:  # the row's own constraint would refuse what lacks something, without naming it
-        listings.set_terms(session, listing, terms, at=at)
+        listings.set_terms(session, listing, terms=terms, at=at)
         found = publishing.gaps(session, listing, at=at)
     if found:
         raise publishing.ListingNotReady(found)
     _keep(session, listing, before, verb="rectify", actor=actor, at=at)
-    publishing.refreeze(session, listing, auction, at=at)
+    publishing.refreeze(session, listing, auction=auction, at=at)
     outbox.publish(session, events.ListingRectified(listing.id, listing.package_id, listing.version), at=at)
     return listing
 

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+import pytest
 from sqlalchemy import text
 
 from marketplace.clock import format_instant
@@ -23,6 +24,13 @@ PLAN = {
         }},
     ],
 }  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def for_weeks(stage):
+    """Sessions end after a day; the stories here take weeks."""
+    with stage.sessions.begin() as session:
+        session.execute(text("UPDATE user_sessions SET expires_at = expires_at + interval '400 days'"))
 
 
 def patch(stage, listing, who=None, **body):
