@@ -98,7 +98,7 @@ def view_auction(session: Session, auction_id: uuid.UUID, *, actor: Actor) -> Au
     now: datetime = max(found.now, auction.last_event_at or found.now)
     standing = plays.standing(auction, now)
     closed = auction.outcome is not None
-    sealed = standing.sealed and not closed
+    sealed = (standing.sealed or plays.is_sealed(auction)) and not closed
 
     def money(minor: int | None) -> Money | None:
         return None if minor is None else Money(minor, auction.currency)
@@ -165,8 +165,9 @@ def list_bids(
     below = _number(cursor)
     now: datetime = session.execute(select(_NOW)).scalar_one()
     standing = plays.standing(auction, max(now, auction.last_event_at or now))
-    if standing.sealed and auction.outcome is not None:
-        return _opened(session, auction, below=below, limit=limit)
+    if plays.is_sealed(auction):
+        closed = auction.outcome is not None
+        return _opened(session, auction, below=below, limit=limit) if closed else Page([], None)
     query = (
         select(AuctionEvent, Registration.bidder_code, Registration.organisation_id)
         .join(Registration, Registration.id == AuctionEvent.registration_id)

@@ -226,3 +226,43 @@ def test_two_phases_end_with_the_delay_cycle(arena):
     arena.at(ENDS + timedelta(minutes=5) - MILLISECOND)
     assert arena.bid("B", 110) == 2
     assert arena.standing()[2] == ENDS + timedelta(minutes=8) - MILLISECOND
+
+
+def test_sealed_bids_are_neither_shown_nor_counted_before_they_are_opened(arena):
+    arena.open(rules("sealed_second_price"))
+    arena.seal()
+    assert arena.bid("A", 99) == "below_start"
+    sealed = arena.batch(arena.attempt("A", 300, key="a"), arena.attempt("B", 250), arena.attempt("C", 200))
+    assert [(one.sequence, one.price, one.number) for one in sealed] == [(None, None, None)] * 3
+    assert arena.batch(arena.attempt("A", 300, key="a"))[0].proof == sealed[0].proof
+    assert arena.bid("A", 310, key="a") == "idempotency_key_reused"
+    arena.bid("B", 260)
+    arena.bid("C", None, "withdraw")
+    with arena.sessions() as session:
+        view = viewing.view_auction(session, arena.auction_id, actor=SYSTEM)
+        bids = viewing.list_bids(session, auction_id=arena.auction_id, cursor=None, limit=9, actor=SYSTEM)
+    assert (view.price, view.leader, view.sequence, view.head, list(bids.items)) == (None, None, None, None, [])
+    assert (arena.log(), arena.row().sequence) == ([], 0)
+    arena.at(ENDS)
+    assert arena.bid("A", 400) == "late"
+    assert arena.close() == 0
+    arena.unseal()
+    assert arena.close() == 1
+    assert arena.result() == ("sold", 260, [("A", 260, "pending"), ("B", 260, "waiting")])
+    with arena.sessions() as session:
+        bids = viewing.list_bids(session, auction_id=arena.auction_id, cursor=None, limit=9, actor=SYSTEM)
+    assert len(bids.items) == 5
+
+
+def test_lots_are_sold_for_the_greatest_sum(arena):
+    arena.open(rules("package"))
+    arena.seal()
+    assert arena.bid("A", 100) == "attempt_not_taken"
+    assert arena.bid("A", 100, lots=["L9"]) == "no_such_lot"
+    for name, amount, lots in (("A", 100, ["L1", "L2"]), ("B", 70, ["L1"]), ("C", 40, ["L2"])):
+        assert arena.bid(name, amount, lots=lots) is None
+    arena.at(ENDS)
+    arena.unseal()
+    assert arena.close() == 1
+    assert arena.result() == ("sold", 110, [("B", 70, "pending"), ("C", 40, "pending")])
+    assert arena.row().leader_registration_id is None
