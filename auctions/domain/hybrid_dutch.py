@@ -94,8 +94,7 @@ class HybridDutch(Course):
             return RefusalCode.NOT_ELIGIBLE
         if event.kind == AttemptKind.WITHDRAW:
             return None if event.bidder in self._best.held else RefusalCode.NOTHING_TO_WITHDRAW
-        sealed = self._bids.ranking()
-        exceeded = max(self._taken or 0, sealed[0].amount if sealed else 0)
+        exceeded = max(self._taken or 0, self._bids.top())
         return RefusalCode.BELOW_MINIMUM if event.amount <= exceeded else None
 
     def _accept(self, event: Event) -> Answer:

@@ -28,7 +28,7 @@ from auctions.domain.formats import (
 from auctions.domain.increments import Increment
 from marketplace.documents import Node
 
-MAX_WORK: Final = 20_000_000
+MAX_WORK: Final = 5_000_000
 """So many accepted maxima are applied again because of voids, all voids of one log together."""
 
 

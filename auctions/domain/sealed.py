@@ -5,6 +5,7 @@ decides ties. Before the end an answer says that an attempt was taken, and nothi
 sealed bids of FDIC and HUD loan sales.)
 """
 
+import heapq
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -55,11 +56,19 @@ class Bids:
 
     def __init__(self) -> None:
         self.held: dict[str, tuple[int, int]] = {}
+        self._heap: list[tuple[int, int, str]] = []
 
     def put(self, bidder: str, amount: int, number: int) -> None:
         """Take a bid; the same amount again keeps its place."""
         if bidder not in self.held or self.held[bidder][0] != amount:
             self.held[bidder] = (amount, number)
+            heapq.heappush(self._heap, (-amount, number, bidder))
+
+    def top(self) -> int:
+        """Return the best amount, 0 without any bid: what was changed or taken back leaves the heap when it is met."""
+        while self._heap and self.held.get(self._heap[0][2]) != (-self._heap[0][0], self._heap[0][1]):
+            heapq.heappop(self._heap)
+        return -self._heap[0][0] if self._heap else 0
 
     def ranking(self) -> list[Ranked]:
         """Return the best first; of equal amounts the one that was there first."""
@@ -73,6 +82,8 @@ class Bids:
     def load(self, rows: Sequence[Sequence[Any]]) -> None:
         """Take over what `dump` returned."""
         self.held = {bidder: (amount, number) for bidder, amount, number in rows}
+        self._heap = [(-amount, number, bidder) for bidder, (amount, number) in self.held.items()]
+        heapq.heapify(self._heap)
 
 
 class Sealed(Course):
