@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auctions.domain import calendars, wall_times
+from auctions.domain import calendars, icalendar, wall_times
 from marketplace.errors import Invalid
 
 BERLIN = "Europe/Berlin"
@@ -164,3 +164,17 @@ def test_only_zones_by_place(zone):
 def test_only_local_times(local):
     with pytest.raises(wall_times.NotALocalTime):
         wall_times.instant(local, BERLIN)
+
+
+@given(st.text(st.characters(codec="utf-8"), max_size=300))
+def test_a_folded_line_unfolds_to_itself_and_is_never_too_long(line):
+    written = icalendar.fold(icalendar.escape(line))
+    assert written.endswith(b"\r\n")
+    assert all(len(part) <= 75 and part.decode() is not None for part in written[:-2].split(b"\r\n"))
+    unfolded = written[:-2].replace(b"\r\n ", b"").decode()
+    assert unfolded == icalendar.escape(line)
+    assert "\n" not in unfolded
+
+
+def test_text_is_escaped_as_rfc_5545_says():
+    assert icalendar.escape("a\\b;c,d\r\ne\nf\x00") == "a\\\\b\\;c\\,d\\ne\\nf"

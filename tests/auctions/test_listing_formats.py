@@ -54,6 +54,11 @@ def publish(stage, listing):
     return stage.api.as_(stage.people.seller).ok("POST", f"/listings/{listing['id']}/publish")
 
 
+def registered(stage, listing, who):
+    path = f"/listings/{listing['id']}/registrations"
+    return stage.api.as_(who).ok("POST", path, 201, json={"undertakes_no_resale": True})
+
+
 def test_a_listing_is_published_in_every_format(stage):
     for name in FORMATS:
         published_in(stage, name)
@@ -182,7 +187,7 @@ def test_since_november_2025_only_the_registered_see_the_start_price_of_yindeng(
     assert seen(people.buyer) == hidden
     for who in (people.seller, people.auditor, people.admin):
         assert seen(who) == everything
-    registration = stage.registered(listing, people.buyer, approve=False, cover=False)
+    registration = registered(stage, listing, people.buyer)
     assert seen(people.buyer) == hidden
     stage.api.as_(people.compliance).ok("POST", f"/registrations/{registration['id']}/approve")
     assert seen(people.buyer) == everything
@@ -214,5 +219,5 @@ def test_holders_of_priority_rights_have_a_bidder_code_before_they_register(stag
     code = listing["priority"][0]["bidder_code"]
     assert rules["priority"] == [{"bidder": code, "rank": 1}]
     assert stage.api.as_(people.buyer).ok("GET", f"/listings/{listing['id']}")["priority"] is None
-    assert stage.registered(listing, people.other_buyer, cover=False)["bidder_code"] == code
-    assert stage.registered(listing, people.buyer, cover=False)["bidder_code"] != code
+    assert registered(stage, listing, people.other_buyer)["bidder_code"] == code
+    assert registered(stage, listing, people.buyer)["bidder_code"] != code
