@@ -19,7 +19,7 @@ import orjson
 from sqlalchemy.orm import Session
 
 from auctions import eligibility, log, plays, receipts, refusals, signing
-from auctions.domain.formats import Answer, AttemptKind, Event, RefusalCode
+from auctions.domain.formats import Answer, AttemptKind, Event, RefusalCode, Standing
 from auctions.domain.proofs import Signer
 from auctions.log import Deed, Head
 from auctions.plays import Live
@@ -46,6 +46,7 @@ class Room:
     row: Any
     at: datetime
     live: Live
+    standing: Standing
     head: Head
     signer: Signer
     locked: bool
@@ -149,10 +150,12 @@ def _room(session: Session, row: Any, attempts: Sequence[Attempt], *, locked: bo
     at = max(row.now, row.last_event_at or row.now)
     seats = _seats(session, row, attempts)
     present = list({seat.id for seat in seats if seat.id is not None})
+    live = plays.live(row)
     return Room(
         row=row,
         at=at,
-        live=plays.live(row),
+        live=live,
+        standing=live.play.standing(at),
         head=log.head_of(row),
         signer=signing.signer(session, vault=runtime.current().vault, at=at),
         locked=locked,
@@ -242,9 +245,8 @@ def _refused(room: Room, attempt: Attempt, event: Event, answer: Answer) -> refu
     assert answer.code is not None
     least = None if answer.minimum_next is None else Money(answer.minimum_next, room.row.currency)
     failure = refusals.REFUSALS[answer.code](minimum_next=least, at=room.at)
-    standing = room.live.play.standing(room.at)
     signed = log.sign(
-        room.head, event, answer, standing, key=attempt.idempotency_key, signer=room.signer, chained=False
+        room.head, event, answer, room.standing, key=attempt.idempotency_key, signer=room.signer, chained=False
     )
     failure.values["receipt"] = signed.document
     return failure
@@ -255,7 +257,7 @@ def _confirmed(room: Room, attempt: Attempt) -> None:
     percent = room.row.confirm_above_percent
     if attempt.confirmed or attempt.amount is None or percent is None:
         return
-    minimum = room.live.play.standing(room.at).minimum_next
+    minimum = room.standing.minimum_next
     minimum = plays.floor_of(room.row) if minimum is None and plays.is_sealed(room.row) else minimum
     if minimum is None:
         return
@@ -272,9 +274,9 @@ def _paced(room: Room, seat: Any) -> None:
 
 def _accept(room: Room, attempt: Attempt, seat: Any, event: Event) -> Receipt:
     answer = room.live.step(event)
-    standing = room.live.play.standing(room.at)
+    room.standing = room.live.play.standing(room.at)
     deed = Deed(event, seat.id, attempt.actor, attempt.idempotency_key)
-    entry, signed = log.append(room.head, deed, answer, standing, signer=room.signer)
+    entry, signed = log.append(room.head, deed, answer, room.standing, signer=room.signer)
     room.entries.append(entry)
     receipt = Receipt(
         auction_id=room.row.id,

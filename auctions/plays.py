@@ -37,7 +37,12 @@ def is_sealed(row: Any) -> bool:
 
 def takes(row: Any, kind: str, *, amount: bool, lots: bool) -> bool:
     """Whether the format of an auction takes this kind of attempt with just these values."""
-    shape = attempts_of(row).get(kind)
+    return _takes(row.rules, row.reserve_minor, kind, amount=amount, lots=lots)
+
+
+@functools.lru_cache(maxsize=2048)
+def _takes(rules: str, reserve_minor: int | None, kind: str, *, amount: bool, lots: bool) -> bool:
+    shape = read_rules(rules, reserve_minor).format.attempts.get(kind)
     if shape is None:
         return False
     required, optional = shape

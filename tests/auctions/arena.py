@@ -7,9 +7,9 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import null, text
 
-from auctions import bidding, closing, eligibility, signing, steering
+from auctions import bidding, closing, eligibility, opening, signing, steering
 from auctions.domain import references, terms
 from auctions.domain.canonical import canonical, fingerprint
 from auctions.domain.formats import AttemptKind
@@ -35,7 +35,8 @@ def rules(form="english", **more):
         "soft_close": {"window_seconds": 300, "extension_seconds": 300},
         "awards": 2, "cycle_seconds": 180, "steps": {"count": 5, "seconds": 60, "drop": "10.00", "pause_seconds": 30},
         "sealed_seconds": 600, "best_bid_seconds": 300, "pause_seconds": 20, "round_seconds": 180,
-        "stop_at": format_instant(OPENS + timedelta(hours=8)),
+        "stop_at": format_instant(OPENS + timedelta(hours=8)), "unsold_lots_count": "nothing",
+        "lots": [{"lot": "L1", "reserve": "10"}, {"lot": "L2", "reserve": "10"}],
     }  # fmt: skip
     keys = {
         "english": ("ends_at", "start_price", "increment", "soft_close", "awards"),
@@ -43,6 +44,9 @@ def rules(form="english", **more):
         "two_phase": ("ends_at", "start_price", "increment", "cycle_seconds", "awards"),
         "dutch": ("start_price", "steps"),
         "hybrid_dutch": ("start_price", "steps", "sealed_seconds", "best_bid_seconds", "pause_seconds", "awards"),
+        "sealed_first_price": ("ends_at", "start_price", "awards"),
+        "sealed_second_price": ("ends_at", "start_price", "awards"),
+        "package": ("ends_at", "lots", "unsold_lots_count"),
         "gong": ("start_price", "increment", "pause_seconds", "round_seconds", "stop_at", "awards"),
     }[form]
     document = {"format": form, "currency": "CNY", "opens_at": format_instant(OPENS)}
@@ -59,6 +63,7 @@ class Arena:
     auction_id: uuid.UUID | None = None
     codes: dict[str, str] = field(default_factory=dict)
     registrations: dict[str, uuid.UUID] = field(default_factory=dict)
+    shares: list[Any] = field(default_factory=list)
 
     @property
     def sessions(self):
@@ -83,7 +88,8 @@ class Arena:
                 listing_id=listing.id, package_id=listing.package_id, currency="CNY",
                 rules=canonical(document).decode(), rules_hash=fingerprint(document),
                 reserve_minor=reserve, reserve_salt="", reserve_commitment="", opens_at=OPENS,
-                ends_at=terms.scheduled_end(document), attempt_interval_seconds=interval, confirm_above_percent=confirm,
+                ends_at=terms.scheduled_end(document), attempt_interval_seconds=interval,
+                confirm_above_percent=null() if confirm is None else confirm,
             )  # fmt: skip
             session.add(auction)
             session.flush()
@@ -123,6 +129,27 @@ class Arena:
         session.flush()
         self.codes[row.bidder_code] = name
         self.registrations[name] = row.id
+
+    def seal(self):
+        """Make the sealing key and give its shares to their holders, as before bidding opens."""
+        with self.sessions.begin() as session:
+            opening.prepare(session, auction_id=self.auction_id, lots=["L1", "L2"], vault=self.running.vault, at=OPENS)
+        self.at(OPENS - SECOND)
+        self.shares = [
+            (who.actor, self._share(opening.collect_share, who.actor).share)
+            for who in (self.people.seller, self.people.admin, self.people.auditor)
+        ]
+        self.at(OPENS)
+
+    def unseal(self):
+        """Two holders give their shares back."""
+        for actor, share in self.shares[1:]:
+            self._share(opening.submit_share, actor, share=share)
+
+    def _share(self, deed, actor, **more):
+        with self.sessions.begin() as session:
+            vault = self.running.vault
+            return deed(session, auction_id=self.auction_id, vault=vault, actor=actor, at=self.clock.now(), **more)
 
     def attempt(self, name, amount=None, kind="bid", *, key=None, lots=(), confirmed=False):
         return bidding.Attempt(
