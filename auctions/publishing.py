@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from auctions import events, opening, sealed_book
+from auctions import events, opening, sealed_book, signing
 from auctions import listing as listings
 from auctions.domain import calendars, checks, references
 from auctions.domain import terms as domain
@@ -142,6 +142,7 @@ def publish_listing(session: Session, *, listing_id: uuid.UUID, actor: Actor, at
 def announce(session: Session, listing: Listing, *, actor: Actor, at: datetime) -> None:
     """Publish a draft that lacks nothing; the caller holds the locks of the listing and of its package."""
     packages.list_package(session, listing.package_id, actor=actor, at=at)
+    signing.ensure_key(session, vault=runtime.current().vault, at=at)
     preset = listings.preset_of(session, listing, at=at)
     _draw_codes(session, listing)
     rules = _rules(session, listing)

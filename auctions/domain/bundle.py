@@ -125,11 +125,12 @@ def unpack(content: bytes) -> tuple[Members, list[str]]:
             return [], [ARCHIVE]
         raise NotAnArchive
     judged = [(reading, differences(reading, content)) for reading in readings]
-    return min(judged, key=lambda pair: len(pair[1]))
+    members, found = min(judged, key=lambda pair: (len(pair[1]), sum(name not in ORDER for name, _ in pair[0])))
+    return members, list(dict.fromkeys(found))
 
 
 def differences(members: Members, content: bytes) -> list[str]:
-    """Return the owners of the pieces in which `content` differs from the canonical archive of `members`."""
+    """Return the owner of each piece in which `content` differs from the canonical archive of `members`."""
     position, found = 0, []
     for piece in layout(members):
         if content[position : position + len(piece.content)] != piece.content:
@@ -137,7 +138,7 @@ def differences(members: Members, content: bytes) -> list[str]:
         position += len(piece.content)
     if position != len(content):
         found.append(ARCHIVE)
-    return list(dict.fromkeys(found))
+    return found
 
 
 def _along(content: bytes) -> Members:

@@ -24,7 +24,7 @@ from auctions.domain.formats import (
 )
 from auctions.domain.gong import GongFormat
 from auctions.domain.hybrid_dutch import HybridDutchFormat
-from auctions.domain.package import MAX_LOTS, PackageFormat
+from auctions.domain.package import MAX_LOTS, Package, PackageFormat
 from auctions.domain.proxy import ProxyFormat
 from auctions.domain.reading import instant
 from auctions.domain.sealed import SealedFormat
@@ -106,6 +106,19 @@ def replay(document: Node) -> dict[str, Any]:
         answers.append(answer)
     outcome = _render_outcome(_outcome(play, as_of, members["events"]), book.currency)
     return outcome | {"answers": answers, "log_hash": chain.text, "engine": ENGINE}
+
+
+def winning_bids(document: Any) -> dict[str, Any] | None:
+    """Return inputs and both results of a package auction's winner determination; None for every other format."""
+    members = Node(document).object(["rules", "events"], ["as_of"])
+    book = read_rules(members["rules"])
+    play = book.start()
+    if not isinstance(play, Package):
+        return None
+    for event in _read_events(members["events"].list(), book):
+        play.step(event)
+    found = play.solution()
+    return {"inputs": found.inputs, "solver": found.solver, "recheck": found.recheck}
 
 
 def _step(play: Play, event: Event, node: Node) -> Answer:

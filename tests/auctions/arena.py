@@ -87,7 +87,8 @@ class Arena:
             auction = Auction(
                 listing_id=listing.id, package_id=listing.package_id, currency="CNY",
                 rules=canonical(document).decode(), rules_hash=fingerprint(document),
-                reserve_minor=reserve, reserve_salt="", reserve_commitment="", opens_at=OPENS,
+                reserve_minor=reserve, reserve_salt="salt", opens_at=OPENS,
+                reserve_commitment=terms.commitment(salt="salt", reserve_minor=reserve, currency="CNY"),
                 ends_at=terms.scheduled_end(document), attempt_interval_seconds=interval,
                 confirm_above_percent=null() if confirm is None else confirm,
             )  # fmt: skip
