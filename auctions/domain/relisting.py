@@ -13,9 +13,9 @@ from decimal import Decimal
 from typing import Any, Final
 
 from auctions.domain import checks, format_terms, wall_times
-from auctions.domain.reading import MAX_SECONDS
 from auctions.domain.format_terms import FormatName
 from auctions.domain.presets import Preset
+from auctions.domain.reading import MAX_SECONDS
 from auctions.domain.replay import FORMATS
 from auctions.domain.terms import Terms
 from marketplace.clock import format_instant, parse_instant

@@ -100,7 +100,9 @@ def _terms() -> None:
     op.drop_constraint(op.f("ck_listings_published_complete"), "listings")
     op.create_check_constraint(op.f("ck_listings_published_complete"), "listings", _COMPLETE)
     op.create_check_constraint(
-        op.f("ck_listings_later_attempt_of_another"), "listings", "attempt = 1 OR (attempt > 1 AND previous_listing_id IS NOT NULL)"
+        op.f("ck_listings_later_attempt_of_another"),
+        "listings",
+        "attempt = 1 OR (attempt > 1 AND previous_listing_id IS NOT NULL)",
     )
     op.create_check_constraint(
         op.f("ck_listings_plan_step_within_attempts"), "listings", "plan_step >= 0 AND plan_step < attempt"
