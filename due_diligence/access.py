@@ -270,7 +270,7 @@ def agreement_in_force(session: Session, *, package_id: uuid.UUID, organisation_
     return room is not None and standing(session, room, organisation_id=organisation_id, at=at).in_force
 
 
-def agreements_in_force(day: ColumnElement[date]) -> Select[tuple[uuid.UUID, uuid.UUID]]:
+def agreements_in_force(day: ColumnElement[date]) -> Select[uuid.UUID, uuid.UUID]:
     """Query of (`package_id`, `organisation_id`) for which `agreement_in_force` holds on a day of the market's zone.
 
     For whoever asks about many at once; `rules.may_enter` is the rule, of two live grants there is never more than one.

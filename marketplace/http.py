@@ -15,6 +15,7 @@ import structlog
 from flask import Flask, Response, g, request
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import Session
+from webargs import core
 from webargs.flaskparser import FlaskParser
 from werkzeug.exceptions import HTTPException
 
@@ -158,7 +159,7 @@ def _authenticate() -> Actor | None:
 
 
 class _Parser(FlaskParser):  # type: ignore[misc]
-    """Reads bodies strictly: JSON only as JSON, no NaN, no key twice, no unknown query keys; no body at all is empty."""
+    """Reads bodies strictly: only JSON, no NaN, no key twice, no unknown query keys; no body at all is an empty one."""
 
     DEFAULT_UNKNOWN_BY_LOCATION: ClassVar[dict[str, str | None]] = {
         **FlaskParser.DEFAULT_UNKNOWN_BY_LOCATION,
@@ -166,6 +167,8 @@ class _Parser(FlaskParser):  # type: ignore[misc]
     }
 
     def _raw_load_json(self, req: flask.Request) -> Any:
+        if not req.mimetype and not req.get_data(cache=True):
+            return core.missing  # no body at all is one without values
         return bodies.parse(req.get_data(cache=True), mimetype=req.mimetype)
 
 

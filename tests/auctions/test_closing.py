@@ -12,7 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
 from auctions import service
-from auctions.closing import AwardInForce
+from auctions.awards import AwardInForce
 from auctions.domain.replay import replay
 from marketplace.actor import SYSTEM
 from marketplace.documents import Node
