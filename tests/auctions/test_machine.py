@@ -40,10 +40,11 @@ class Machine(RuleBasedStateMachine):
         bidders=st.integers(0, 2),
         soft=st.none() | st.tuples(st.integers(0, 8), st.integers(0, 8), st.sampled_from(["bid", "end"])),
         hard=st.none() | st.integers(0, 9),
+        now=st.sampled_from([0, 0, 0, 0, 0, -1]),
     )
-    def open(self, scale, step, reserve, bidders, soft, hard):
+    def open(self, scale, step, reserve, bidders, soft, hard, now):
         kind, size = step
-        self.now, self.events, self.scale = -1, [], scale
+        self.now, self.events, self.scale = now, [], scale
         size *= scale
         increment, above = {
             "fixed": ({"amount": text(size)}, lambda _: size),
@@ -76,18 +77,29 @@ class Machine(RuleBasedStateMachine):
         self.events.append(event)
         return self.play.step(event)
 
-    @rule(who=BIDDERS, above=st.sampled_from([-1, 0, 0, 0, 1, 7, 60]) | st.integers(-300, 300))
-    def bid(self, who, above):
+    @rule(
+        bids=st.lists(st.tuples(BIDDERS, st.sampled_from([-1, 0, 0, 0, 1, 7, 60]) | st.integers(-300, 300)), max_size=5)
+    )
+    def bid(self, bids):
         """Around the least next amount; in the large scales that is beyond what a double holds."""
-        offset = above if abs(above) < 2 else above * self.scale
-        self.attempt(who, max(0, self.model.minimum() + offset))
+        for who, above in bids:
+            offset = above if abs(above) < 2 else above * self.scale
+            self.attempt(who, max(0, self.model.minimum() + offset))
 
-    @rule(above=st.sampled_from([-1, 0, 1, 1, 5]) | st.integers(0, 400))
-    def raise_(self, above):
+    @rule(aboves=st.lists(st.sampled_from([-1, 0, 1, 1, 5]) | st.integers(0, 400), max_size=3))
+    def raise_(self, aboves):
         """The leader offers about what it holds."""
+        for above in aboves:
+            _, leader, held = self.model.position()
+            if leader is not None:
+                self.attempt(leader, held[leader][0] + (above if above < 2 else above * self.scale))
+
+    @rule(who=BIDDERS, at_reserve=st.booleans())
+    def tie(self, who, at_reserve):
+        """Somebody offers exactly what the leader holds, or the reserve."""
         _, leader, held = self.model.position()
         if leader is not None:
-            self.attempt(leader, held[leader][0] + (above if above < 2 else above * self.scale))
+            self.attempt(who, self.model.reserve if at_reserve and self.model.reserve else held[leader][0])
 
     def attempt(self, who, amount):
         kind = "maximum" if self.proxy else "bid"
@@ -107,28 +119,34 @@ class Machine(RuleBasedStateMachine):
             told = code.startswith("below") or code == "already_leading"
             assert answer.minimum_next == (minimum if told else None)
 
-    @rule(move=st.sampled_from(["same", "next", "before", "end", "after"]) | st.integers(0, 4_000))
+    @rule(move=st.sampled_from(["open", "next", "window", "window", "before", "before", "end"]) | st.integers(0, 900))
     def tick(self, move):
         end = self.model.end
-        targets = {"same": self.now, "next": self.now + 1, "before": end - 1, "end": end, "after": end + 1}
+        targets = {"open": 0, "next": self.now + 1, "window": end - self.model.window, "before": end - 1, "end": end}
         self.now = max(self.now, targets[move] if isinstance(move, str) else self.now + move)
 
     @rule()
     def crash(self):
         self.play = self.book.load(json.loads(json.dumps(self.play.dump())))
 
-    @rule()
-    def suspend(self):
+    @rule(length=st.integers(0, 3_000), resumes=st.sampled_from([True, True, True, False]))
+    def suspend(self, length, resumes):
         self.model.suspend(self.now)
         self.take(Event(instant(self.now), "suspend"))
+        self.attempt("A", self.model.minimum())
+        if resumes:
+            self.now += length
+            self.resume()
 
     @rule()
     def resume(self):
         self.model.resume(self.now)
         self.take(Event(instant(self.now), "resume"))
 
-    @rule(who=BIDDERS)
-    def void(self, who):
+    @rule(who=BIDDERS, luck=st.integers(0, 2))
+    def void(self, who, luck):
+        if luck:
+            return
         self.model.void.add(who)
         event = Event(instant(self.now), "void", who)
         try:
@@ -158,7 +176,7 @@ class ProxyMachine(Machine):
     proxy = True
 
 
-LIMITS = settings(max_examples=40, stateful_step_count=30, deadline=None)
+LIMITS = settings(max_examples=80, stateful_step_count=30, deadline=None)
 Machine.TestCase.settings = ProxyMachine.TestCase.settings = LIMITS
 TestEnglish = Machine.TestCase
 TestProxy = ProxyMachine.TestCase
