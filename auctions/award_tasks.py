@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from sqlalchemy.orm import Session
 
-from auctions import award_turns, conflicts
+from auctions import announcing, award_turns, conflicts
 from marketplace.module import Periodic
 from marketplace.outbox import Subscription
 from marketplace.runtime import current
@@ -19,5 +19,11 @@ def find_conflicts_again(session: Session, payload: Mapping[str, Any], at: datet
     conflicts.find_again(session, organisation_id=organisation_id, vault=current().vault, at=at)
 
 
-SUBSCRIPTIONS: Final = (Subscription("organisation.affiliates_changed", find_conflicts_again),)
-PERIODIC: Final = (Periodic("auctions.fail_overdue", award_turns.fail_overdue, seconds=60),)
+SUBSCRIPTIONS: Final = (
+    Subscription("organisation.affiliates_changed", find_conflicts_again),
+    *announcing.SUBSCRIPTIONS,
+)
+PERIODIC: Final = (
+    Periodic("auctions.fail_overdue", award_turns.fail_overdue, seconds=60),
+    Periodic("auctions.announce_progress", announcing.announce_progress, seconds=3),
+)

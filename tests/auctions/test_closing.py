@@ -230,5 +230,5 @@ def test_when_winner_fails_and_runner_up_is_released_the_package_is_free(stage, 
 
 def test_postgresql_allows_one_award_in_force(stage, awards):
     with stage.sessions() as session, pytest.raises(IntegrityError, match="uq_awards_in_force"):
-        session.execute(text("UPDATE awards SET state = 'pending'"))
+        session.execute(text("UPDATE awards SET state = 'pending', in_force_at = created_at"))
     assert awards
