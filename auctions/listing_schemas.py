@@ -109,6 +109,15 @@ class TermsIn(Schema):
     pause_seconds = Count(maximum=MAX_SECONDS, allow_none=True)
     round_seconds = Count(minimum=1, maximum=MAX_SECONDS, allow_none=True)
     stop_at = Moment(allow_none=True)
+    attempt_interval_seconds = Count(
+        maximum=60, metadata={"description": "Least time between two accepted attempts of a registration; default 1."}
+    )
+    confirm_above_percent = Count(
+        minimum=1,
+        maximum=MAX_COUNT,
+        allow_none=True,
+        metadata={"description": "A bid so far above the least one asks for a second confirmation; default 100."},
+    )
     lots = ma.fields.List(ma.fields.Dict(), allow_none=True, metadata={"example": [{"lot": "L1", "reserve": "100.00"}]})
     unsold_lots_count = Text(maximum=20, allow_none=True, metadata={"description": "nothing or at_reserve."})
     exclusive_bids_per_bidder = Flag(allow_none=True)
@@ -156,6 +165,8 @@ class TermsOut(Schema):
     soft_close_extension_seconds = Count(required=True)
     hard_end_at = Instant(required=True, allow_none=True)
     minimum_bidders = Count(required=True)
+    attempt_interval_seconds = Count(required=True)
+    confirm_above_percent = Count(required=True, allow_none=True)
     format_terms = ma.fields.Dict(required=True, metadata={"description": "Terms of this format: " + ", ".join(NAMES)})
     hidden_terms = ma.fields.List(ma.fields.String(), required=True)
     created_at = Instant(required=True)

@@ -58,6 +58,8 @@ class Listing(Base):
     previous_listing_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("listings.id"))
     relisting_plan: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     plan_step: Mapped[int] = mapped_column(default=0)
+    attempt_interval_seconds: Mapped[int] = mapped_column(default=1)
+    confirm_above_percent: Mapped[int | None] = mapped_column(default=100)
     created_at: Mapped[datetime]
     published_at: Mapped[datetime | None]
 
@@ -75,6 +77,8 @@ class Listing(Base):
         ),
         CheckConstraint("attempt = 1 OR (attempt > 1 AND previous_listing_id IS NOT NULL)", "later_attempt_of_another"),
         CheckConstraint("plan_step >= 0 AND plan_step < attempt", "plan_step_within_attempts"),
+        CheckConstraint("attempt_interval_seconds BETWEEN 0 AND 60", "attempt_interval_bounded"),
+        CheckConstraint("confirm_above_percent > 0", "confirm_above_positive"),
         Index(
             "uq_listings_planned_successor",
             "previous_listing_id",

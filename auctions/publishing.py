@@ -188,6 +188,8 @@ def freeze(auction: Auction, listing: Listing, rules: Mapping[str, Any]) -> None
     auction.reserve_commitment = domain.commitment(
         salt=auction.reserve_salt, reserve_minor=listing.reserve_minor, currency=listing.currency
     )
+    auction.attempt_interval_seconds = listing.attempt_interval_seconds
+    auction.confirm_above_percent = listing.confirm_above_percent
     auction.opens_at = listing.opens_at
     auction.ends_at = domain.scheduled_end(dict(rules))
 
@@ -241,6 +243,8 @@ def _announcement(listing: Listing, auction: Auction, preset: Preset, *, number:
         "registration_closes_at": format_instant(listing.registration_closes_at),
         "opens_at": format_instant(auction.opens_at),
         "ends_at": format_instant(auction.ends_at),
+        "attempt_interval_seconds": listing.attempt_interval_seconds,
+        "confirm_above_percent": listing.confirm_above_percent,
         "rules_hash": auction.rules_hash,
         "reserve_commitment": auction.reserve_commitment,
         "preset": {"name": preset.name, "version": preset.version, "hash": preset.hash},

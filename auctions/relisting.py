@@ -93,6 +93,8 @@ def _draft(session: Session, before: Listing, attempt: Mapping[str, Any], *, at:
         previous_listing_id=before.id,
         relisting_plan=plan,
         plan_step=before.plan_step + 1,
+        attempt_interval_seconds=before.attempt_interval_seconds,
+        confirm_above_percent=before.confirm_above_percent,
         created_at=at,
         **values,
     )

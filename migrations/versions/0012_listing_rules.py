@@ -18,7 +18,7 @@ _FORMATS = (
 )  # fmt: skip
 _COLUMNS = (
     "format", "format_terms", "preset", "zone", "asset_kind", "attempt", "previous_listing_id", "relisting_plan",
-    "plan_step",
+    "plan_step", "attempt_interval_seconds", "confirm_above_percent",
 )  # fmt: skip
 _ENGLISH_COMPLETE = (
     "state NOT IN ('published', 'closed') OR (start_price_minor IS NOT NULL AND increment IS NOT NULL"
@@ -90,6 +90,8 @@ def _terms() -> None:
         sa.Column("previous_listing_id", sa.Uuid(), nullable=True),
         sa.Column("relisting_plan", postgresql.JSONB(), nullable=True),
         sa.Column("plan_step", sa.BigInteger(), nullable=False, server_default="0"),
+        sa.Column("attempt_interval_seconds", sa.BigInteger(), nullable=False, server_default="1"),
+        sa.Column("confirm_above_percent", sa.BigInteger(), nullable=True, server_default="100"),
     ):
         op.add_column("listings", column)
         if column.server_default is not None:
@@ -107,6 +109,10 @@ def _terms() -> None:
     op.create_check_constraint(
         op.f("ck_listings_plan_step_within_attempts"), "listings", "plan_step >= 0 AND plan_step < attempt"
     )
+    op.create_check_constraint(
+        op.f("ck_listings_attempt_interval_bounded"), "listings", "attempt_interval_seconds BETWEEN 0 AND 60"
+    )
+    op.create_check_constraint(op.f("ck_listings_confirm_above_positive"), "listings", "confirm_above_percent > 0")
     op.create_index(
         "uq_listings_planned_successor",
         "listings",
@@ -147,7 +153,10 @@ def downgrade() -> None:
     for table in ("calendar_feeds", "priority_holders", "announcements"):
         op.drop_table(table)
     op.drop_index("uq_listings_planned_successor", table_name="listings")
-    for constraint in ("plan_step_within_attempts", "later_attempt_of_another", "published_complete"):
+    for constraint in (
+        "confirm_above_positive", "attempt_interval_bounded", "plan_step_within_attempts", "later_attempt_of_another",
+        "published_complete",
+    ):  # fmt: skip
         op.drop_constraint(op.f(f"ck_listings_{constraint}"), "listings")
     for column in reversed(_COLUMNS):
         op.drop_column("listings", column)

@@ -127,7 +127,9 @@ def test_wrong_terms_are_refused_at_their_place(stage):
 
 
 def test_another_format_drops_the_terms_that_mean_nothing_in_it(stage):
-    listing = draft(stage, **given("two_phase"))
+    settings = {"attempt_interval_seconds": 5, "confirm_above_percent": None}
+    listing = draft(stage, **given("two_phase"), **settings)
+    assert {name: listing[name] for name in settings} == settings
     answer = stage.api.as_(stage.people.seller).patch(
         f"/listings/{listing['id']}", json={"format": "english"}, headers={"If-Match": '"1"'}
     )
