@@ -21,12 +21,13 @@ from auctions.domain.lifecycles import AuctionOutcome
 from auctions.models import Auction, Listing
 from auctions.proof_models import OpenedBox, SealedBook, SealingKey, SealingShare
 from marketplace import audit
-from marketplace.actor import SYSTEM, Actor, OrganisationKind
+from marketplace.actor import SYSTEM, Actor, OrganisationKind, Role
 from marketplace.crypto import Vault
 from marketplace.errors import Conflict, NotFound
 from marketplace.money import Money
 
 BATCH: Final = 100
+_KEEPERS: Final = frozenset({Role.SELLER_MANAGER, Role.OPERATOR_ADMIN, Role.OPERATOR_COMPLIANCE, Role.AUDITOR})
 _HOLDERS: Final = {
     OrganisationKind.SELLER: ShareHolder.SELLER,
     OrganisationKind.OPERATOR: ShareHolder.OPERATOR,
@@ -250,7 +251,8 @@ def _held(
     auction = session.get(Auction, auction_id)
     holder = _HOLDERS.get(actor.organisation_kind)
     sealed = auction is not None and session.get(SealingKey, auction_id) is not None
-    if auction is None or not sealed or holder is None or (holder is ShareHolder.AUDITOR and not auditor):
+    may = bool(_KEEPERS & actor.roles) and (auditor or holder is not ShareHolder.AUDITOR)
+    if auction is None or not sealed or holder is None or not may:
         raise NotFound("share of auction", auction_id)
     seller = session.get_one(Listing, auction.listing_id).seller_organisation_id
     if holder is ShareHolder.SELLER and seller != actor.organisation_id:
