@@ -6,7 +6,7 @@ import random
 import threading
 import time
 import uuid
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import text
@@ -136,25 +136,29 @@ def test_a_deposit_released_while_the_bid_waits_refuses_it(stage):
 
 def test_an_auction_that_ends_while_the_bid_waits_refuses_it(stage):
     def meanwhile(holder):
-        holder.execute(text("UPDATE auctions SET ends_at = auction_time()"))
+        holder.execute(text("UPDATE auctions SET closed_at = auction_time(), outcome = 'unsold'"))
 
     assert bid_while_locked(stage, meanwhile) == "late"
 
 
 def test_an_end_that_moves_while_it_is_not_committed_yet_lets_the_bid_in(stage):
     people = stage.people
-    listing = stage.live(people.buyer)
-    stage.at(ENDS)
+    listing = stage.live(people.buyer, people.other_buyer)
+    stage.at(ENDS - timedelta(milliseconds=1))
     auction_id, answers = uuid.UUID(listing["auction_id"]), []
     with stage.sessions.begin() as holder:
-        holder.execute(text("UPDATE auctions SET ends_at = ends_at + interval '5 minutes'"))
+        service.place_bid(
+            holder, auction_id=auction_id, amount=Money(10_000_000, "CNY"), idempotency_key="k",
+            actor=people.other_buyer.actor,
+        )  # fmt: skip
+        stage.at(ENDS)
         waiting = threading.Thread(
-            target=lambda: answers.append(bid(stage.sessions, auction_id, people.buyer.actor, 10_000_000))
+            target=lambda: answers.append(bid(stage.sessions, auction_id, people.buyer.actor, 11_000_000))
         )
         waiting.start()
         wait_for_a_lock(stage)
     waiting.join(30)
-    assert answers == [1]
+    assert answers == [2]
 
 
 def test_two_requests_with_one_key_at_once_get_one_receipt(stage):
