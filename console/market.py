@@ -42,7 +42,14 @@ def home() -> Any:
     )
 
 
-_RUNNING: Final = frozenset({auctions.LiveState.SCHEDULED, auctions.LiveState.OPEN, auctions.LiveState.ENDED})
+_RUNNING: Final = frozenset(
+    {
+        auctions.LiveState.SCHEDULED,
+        auctions.LiveState.OPEN,
+        auctions.LiveState.SUSPENDED,
+        auctions.LiveState.ENDED,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
