@@ -55,7 +55,8 @@ def test_nobody_learns_an_amount_or_how_many_bids_there_are_before_the_end(api, 
     with arena.sessions.begin() as session:
         sealed_book.put(
             session, auction_id=arena.auction_id, request=_request(arena, "C", 300),
-            actor=arena.people.third_buyer.actor, signer=signing.signer(session, vault=arena.running.vault, at=OPENS), vault=arena.running.vault,
+            actor=arena.people.third_buyer.actor,
+            signer=signing.signer(session, vault=arena.running.vault, at=OPENS), vault=arena.running.vault,
         )  # fmt: skip
     before, shown = snapshot(arena), seen(api, arena)
     for number, who in enumerate((arena.people.buyer, arena.people.other_buyer, arena.people.buyer)):
