@@ -12,7 +12,7 @@ from auctions.domain.relaxation import Budget, Program
 MAX_WORK: Final = 6_000_000
 """Solves times their size (bids and what they need), for one packing: some ten seconds."""
 
-HALF: Final = 0.5
+HALF: Final = 0.5  # no money: the share of a bid in a relaxed packing
 
 
 class Packing:
@@ -38,7 +38,7 @@ class Packing:
             self._offer(chosen)
             return []
         sunk = sum(self.weights[i] for i in chosen)
-        self._offer(chosen + self._greedy(free, [0.0] * len(free)))
+        self._offer(chosen + self._greedy(free, [0] * len(free)))
         numbers = {r: number for number, r in enumerate(sorted(set().union(*(self.members[i] for i in free))))}
         needs = [[numbers[r] for r in self.members[i]] for i in free]
         program = Program([self.weights[i] for i in free], needs, len(numbers), self.budget)
