@@ -57,7 +57,7 @@ def find(
 
 
 def keep(
-    session: Session, registration: Registration, met: Mapping[ConflictRule, bool], *, actor: Actor, at: datetime
+    session: Session, registration: Registration, *, met: Mapping[ConflictRule, bool], actor: Actor, at: datetime
 ) -> None:
     """Write down matches that are not known yet: flagged for compliance, or upheld when they are certain."""
     query = select(InterestConflict).where(InterestConflict.registration_id == registration.id)
@@ -105,7 +105,7 @@ def find_again(session: Session, *, organisation_id: uuid.UUID, vault: Vault, at
                 bidder_id=registration.organisation_id,
                 vault=vault,
             )
-            keep(session, registration, met, actor=SYSTEM, at=at)
+            keep(session, registration, met=met, actor=SYSTEM, at=at)
 
 
 def check_decided(session: Session, registration_id: uuid.UUID) -> None:

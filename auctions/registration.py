@@ -103,7 +103,7 @@ def register(
     registration = _new(session, row, undertakes_no_resale=undertakes_no_resale, actor=actor, at=at)
     session.add(registration)
     session.flush()
-    conflicts.keep(session, registration, met, actor=actor, at=at)
+    conflicts.keep(session, registration, met=met, actor=actor, at=at)
     eligibility.check_applicant(session, registration.id, at=at)
     audit.record(
         session,
