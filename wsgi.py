@@ -11,6 +11,7 @@ import marketplace.api
 import marketplace.cases.tasks
 import marketplace.packages.tasks
 import marketplace.parties.tasks
+import marketplace.webhooks.tasks
 import settlement.tasks
 import valuation.tasks
 from marketplace import runtime, tasks
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 MODULES = (
     marketplace.api.module,
     marketplace.parties.tasks.module,
+    marketplace.webhooks.tasks.module,
     marketplace.cases.tasks.module,
     marketplace.packages.tasks.module,
     collection.tasks.module,

@@ -5,14 +5,16 @@ from typing import Any
 
 from flask import request
 
-from auctions import schemas, service
+from auctions import listing_schemas, schemas, service
+from auctions.award_schemas import RegistrationIn
 from auctions.domain.replay import replay
-from marketplace import documents, http, idempotency
+from marketplace import documents, http
 from marketplace.actor import Role, Scope
 from marketplace.db import Page
 from marketplace.documents import Node
 from marketplace.fields import PageArgs, ReasonIn, page_of
 from marketplace.policies import allow, reads, signed_in
+from marketplace.runtime import current
 
 blueprint = http.Blueprint("auctions", description="Who gets it, at what price?")
 
@@ -29,8 +31,8 @@ def _shown(listing_id: uuid.UUID) -> Any:
 
 
 @blueprint.post("/listings", policy=allow(*_SELLER), idempotent=True)
-@blueprint.arguments(schemas.ListingIn)
-@blueprint.response(201, schemas.ListingOut)
+@blueprint.arguments(listing_schemas.ListingIn)
+@blueprint.response(201, listing_schemas.ListingOut)
 def create_listing(data: dict[str, Any]) -> Any:
     """Begin the announcement of a package."""
     row = service.create_listing(http.session(), **data, actor=http.actor(), at=http.at())
@@ -39,18 +41,18 @@ def create_listing(data: dict[str, Any]) -> Any:
 
 
 @blueprint.get("/listings", policy=signed_in())
-@blueprint.arguments(schemas.CatalogueArgs, location="query")
-@blueprint.response(200, page_of(schemas.TermsOut))
+@blueprint.arguments(listing_schemas.CatalogueArgs, location="query")
+@blueprint.response(200, page_of(listing_schemas.TermsOut))
 def list_listings(page: dict[str, Any]) -> Page[service.ListingView]:
     """Show the catalogue, newest first, or with `q` what was found, best first."""
     query = page.pop("q")
     if query is not None:
-        return service.find_listings(http.session(), query=query, limit=page["limit"])
+        return service.find_listings(http.session(), query=query, limit=page["limit"], actor=http.actor())
     return service.list_listings(http.session(), **page, actor=http.actor())
 
 
 @blueprint.get("/listings/<uuid:listing_id>", policy=signed_in())
-@blueprint.response(200, schemas.ListingOut)
+@blueprint.response(200, listing_schemas.ListingOut)
 def show_listing(listing_id: uuid.UUID) -> Any:
     """Show a listing with the header and strata of its package."""
     view, headers = _shown(listing_id)
@@ -58,10 +60,10 @@ def show_listing(listing_id: uuid.UUID) -> Any:
 
 
 @blueprint.patch("/listings/<uuid:listing_id>", policy=allow(*_SELLER))
-@blueprint.arguments(schemas.TermsIn)
-@blueprint.response(200, schemas.ListingOut)
+@blueprint.arguments(listing_schemas.TermsIn)
+@blueprint.response(200, listing_schemas.ListingOut)
 def edit_listing(data: dict[str, Any], listing_id: uuid.UUID) -> Any:
-    """Change terms of a draft; send its ETag in If-Match."""
+    """Change terms of a draft, or rectify a published listing in time; send its ETag in If-Match."""
     row = service.lock_listing(http.session(), listing_id, actor=http.actor())
     http.require_match(row.version)
     service.edit_listing(http.session(), listing_id=listing_id, **data, actor=http.actor(), at=http.at())
@@ -70,14 +72,14 @@ def edit_listing(data: dict[str, Any], listing_id: uuid.UUID) -> Any:
 
 
 @blueprint.get("/listings/<uuid:listing_id>/readiness", policy=reads(*_SELLER))
-@blueprint.response(200, schemas.ReadinessOut)
+@blueprint.response(200, listing_schemas.ReadinessOut)
 def show_readiness(listing_id: uuid.UUID) -> service.Readiness:
     """Name everything that stands in the way of publishing, at once."""
     return service.readiness(http.session(), listing_id=listing_id, actor=http.actor(), at=http.at())
 
 
 @blueprint.post("/listings/<uuid:listing_id>/publish", policy=allow(Role.SELLER_MANAGER))
-@blueprint.response(200, schemas.ListingOut)
+@blueprint.response(200, listing_schemas.ListingOut)
 def publish_listing(listing_id: uuid.UUID) -> Any:
     """Announce the package: its terms are fixed from now on."""
     service.publish_listing(http.session(), listing_id=listing_id, actor=http.actor(), at=http.at())
@@ -87,7 +89,7 @@ def publish_listing(listing_id: uuid.UUID) -> Any:
 
 @blueprint.post("/listings/<uuid:listing_id>/withdraw", policy=allow(Role.SELLER_MANAGER, Role.OPERATOR_ADMIN))
 @blueprint.arguments(ReasonIn)
-@blueprint.response(200, schemas.ListingOut)
+@blueprint.response(200, listing_schemas.ListingOut)
 def withdraw_listing(data: dict[str, Any], listing_id: uuid.UUID) -> Any:
     """Take a listing back, with a reason."""
     service.withdraw_listing(http.session(), listing_id=listing_id, **data, actor=http.actor(), at=http.at())
@@ -96,10 +98,13 @@ def withdraw_listing(data: dict[str, Any], listing_id: uuid.UUID) -> Any:
 
 
 @blueprint.post("/listings/<uuid:listing_id>/registrations", policy=allow(Role.BUYER_BIDDER), idempotent=True)
+@blueprint.arguments(RegistrationIn)
 @blueprint.response(201, schemas.RegistrationOut)
-def register(listing_id: uuid.UUID) -> service.RegistrationView:
-    """Apply to bid; the answer names the reference under which the deposit is paid."""
-    row = service.register(http.session(), listing_id=listing_id, actor=http.actor(), at=http.at())
+def register(data: dict[str, Any], listing_id: uuid.UUID) -> service.RegistrationView:
+    """Apply to bid; the answer names the reference under which the deposit is paid. The body may be left out."""
+    row = service.register(
+        http.session(), listing_id=listing_id, **data, vault=current().vault, actor=http.actor(), at=http.at()
+    )
     return service.get_registration(http.session(), row.id, actor=http.actor())
 
 
@@ -159,34 +164,6 @@ def withdraw_registration(data: dict[str, Any], registration_id: uuid.UUID) -> s
     return service.get_registration(http.session(), registration_id, actor=http.actor())
 
 
-@blueprint.get("/auctions/<uuid:auction_id>", policy=signed_in())
-@blueprint.response(200, schemas.AuctionOut)
-def show_auction(auction_id: uuid.UUID) -> service.AuctionView:
-    """Show where an auction stands, by PostgreSQL's clock."""
-    return service.view_auction(http.session(), auction_id, actor=http.actor())
-
-
-@blueprint.post("/auctions/<uuid:auction_id>/bids", policy=allow(Role.BUYER_BIDDER, scope=Scope.BID))
-@blueprint.doc(parameters=[dict(idempotency.PARAMETER)])
-@blueprint.arguments(schemas.BidIn)
-@blueprint.response(201, schemas.ReceiptOut)
-def place_bid(data: dict[str, Any], auction_id: uuid.UUID) -> service.Receipt:
-    """Bid; a refusal names its rule by a stable code and, where it helps, the least next bid.
-
-    The key is kept with the bid itself: the bid is its own stored answer, and a refused attempt writes nothing at all.
-    """
-    key = idempotency.require_key(request)
-    return service.place_bid(http.session(), auction_id=auction_id, **data, idempotency_key=key, actor=http.actor())
-
-
-@blueprint.get("/auctions/<uuid:auction_id>/bids", policy=signed_in())
-@blueprint.arguments(PageArgs, location="query")
-@blueprint.response(200, page_of(schemas.BidOut))
-def list_bids(page: dict[str, Any], auction_id: uuid.UUID) -> Page[service.BidView]:
-    """List the accepted bids under bidder codes, newest first."""
-    return service.list_bids(http.session(), auction_id=auction_id, **page)
-
-
 @blueprint.get("/auctions/<uuid:auction_id>/result", policy=signed_in())
 @blueprint.response(200, schemas.ResultOut)
 def show_result(auction_id: uuid.UUID) -> service.Result:
@@ -199,13 +176,6 @@ def show_result(auction_id: uuid.UUID) -> service.Result:
 def show_log(auction_id: uuid.UUID) -> dict[str, Any]:
     """Return a closed auction as a replay file: `python -m auctions replay` recomputes the result."""
     return service.auction_log(http.session(), auction_id=auction_id, actor=http.actor())
-
-
-@blueprint.get("/awards/<uuid:award_id>", policy=reads(*_SELLER, *_BUYER))
-@blueprint.response(200, schemas.AwardOut)
-def show_award(award_id: uuid.UUID) -> service.AwardView:
-    """Show an award to those concerned."""
-    return service.get_award(http.session(), award_id, actor=http.actor())
 
 
 @blueprint.post("/previews/replay", policy=signed_in(scope=Scope.READ), max_bytes=PREVIEW_BYTES)

@@ -1,363 +1,324 @@
-"""Bids: decided by `english.decide` under the auction's row lock, at the time of PostgreSQL's clock.
+"""Attempts: decided in batches by the pure engine, under the auction's row lock, at the time of PostgreSQL's clock.
 
-A look without the lock comes first: the price only rises, so a bid that is refused by an older standing is refused by
-the present one too, and need not make others wait. `late` is the exception: a bid that is decided but not committed
-may have moved the end, so it is said only under the lock. Statements are Core, not ORM: this is the hot path.
+A look without the lock comes first: a refused attempt is answered from the last committed standing and makes nobody
+wait. `late` and `suspended` are the exception: a bid that is decided but not committed may have moved the end, so they
+are said only under the lock. Whatever the look does not refuse is decided again, in order, in one transaction: one
+lock, one reading of the clock, one statement for everything that was accepted.
+
+An attempt is refused as too fast only if it would have been accepted, and only accepted ones count: refused attempts
+write nothing, and whoever floods the doors with them is stopped there.
 """
 
-import functools
-import json
 import uuid
-from collections.abc import Iterable
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Final
 
-from sqlalchemy import and_, bindparam, exists, func, insert, select, update
-from sqlalchemy.orm import Session, aliased
+import orjson
+from sqlalchemy.orm import Session
 
-from auctions import refusals
-from auctions.domain import terms
-from auctions.domain.english import English, Refusal, Rules, Standing, decide
-from auctions.domain.lifecycles import LiveState, RegistrationState, live_state
-from auctions.models import Auction, Bid, Registration
-from marketplace import db
+from auctions import eligibility, log, plays, receipts, refusals, signing
+from auctions.domain.formats import Answer, AttemptKind, Event, RefusalCode, Standing
+from auctions.domain.proofs import Signer
+from auctions.log import Deed, Head
+from auctions.plays import Live
+from auctions.receipts import Attempt, Receipt
+from marketplace import runtime
 from marketplace.actor import Actor
-from marketplace.db import Page
-from marketplace.errors import NotFound
+from marketplace.errors import Failure, NotFound
 from marketplace.idempotency import IdempotencyKeyReused
-from marketplace.money import CurrencyMismatch, Money
+from marketplace.money import MAX_MINOR, CurrencyMismatch, InvalidAmount, Money
 
-_NOW = func.auction_time(type_=db.UtcDateTime())
+MAX_BATCH: Final = 256
+"""So many attempts are decided in one transaction at most."""
+
+LARGEST_MINOR: Final = MAX_MINOR // 100
+"""No bid is greater, so that whatever the rules ask for after it is still an amount."""
+
+_ONLY_UNDER_THE_LOCK: Final = frozenset({RefusalCode.LATE, RefusalCode.SUSPENDED, RefusalCode.WRONG_PHASE})
 
 
-db.violation("uq_bids_sequence", refusals.LostRace)
-db.violation("uq_bids_idempotency_key", IdempotencyKeyReused)
-db.violation("ck_bids_in_order", refusals.LostRace)
+@dataclass(slots=True)
+class Room:
+    """An auction while a batch is decided: its row, its play, the places of the batch's bidders, the new entries."""
 
-
-@dataclass(frozen=True, slots=True)
-class Receipt:
-    """The answer to an accepted bid: the standing right after it. `at` is the time it entered the system."""
-
-    id: uuid.UUID
-    auction_id: uuid.UUID
-    sequence: int
-    bidder: str
-    price: Money
-    minimum_next: Money
-    ends_at: datetime
+    row: Any
     at: datetime
+    live: Live
+    standing: Standing
+    head: Head
+    signer: Signer
+    locked: bool
+    seats: Sequence[Any]
+    barred: Mapping[uuid.UUID, Failure]
+    entries: list[log.Entry] = field(default_factory=list)
+    receipts: dict[tuple[uuid.UUID, bytes], Receipt] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class AuctionView:
-    """An auction as everybody signed in sees it at `server_time`; `leader` is a bidder code."""
-
-    id: uuid.UUID
-    listing_id: uuid.UUID
-    package_id: uuid.UUID
-    state: LiveState
-    price: Money | None
-    leader: str | None
-    minimum_next: Money
-    sequence: int
-    extensions: int
-    opens_at: datetime
-    ends_at: datetime
-    server_time: datetime
-    rules: dict[str, Any]
-    rules_hash: str
-    reserve_commitment: str
-    you: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class BidView:
-    """An accepted bid under its bidder's code."""
-
-    id: uuid.UUID
-    sequence: int
-    bidder: str
-    amount: Money
-    at: datetime
-    ends_at: datetime
-
-
-@functools.lru_cache(maxsize=512)
-def read_rules(text: str) -> Rules:
-    """Return frozen rules as the domain takes them; a function of their text, so remembering it keeps no truth."""
-    play = terms.read(json.loads(text)).play
-    assert isinstance(play, English)
-    return play.rules
-
-
-def place_bid(session: Session, *, auction_id: uuid.UUID, amount: Money, idempotency_key: str, actor: Actor) -> Receipt:
-    """Bid `amount` for the actor's organisation; the time is PostgreSQL's, taken after the auction row is locked.
+def place_bid(
+    session: Session,
+    *,
+    auction_id: uuid.UUID,
+    idempotency_key: str,
+    actor: Actor,
+    kind: AttemptKind = AttemptKind.BID,
+    amount: Money | None = None,
+    lots: Sequence[str] = (),
+    confirmed: bool = False,
+) -> Receipt:
+    """Make one attempt for the actor's organisation: a batch of one.
 
     The same key again returns the first receipt. Raises `NotFound`, `NotRegistered`, `NotApproved`, `DepositNotHeld`,
-    `CurrencyMismatch`, `IdempotencyKeyReused`, and a `BidRefused` with the code of the rules.
+    `CurrencyMismatch`, `IdempotencyKeyReused`, `ConfirmationRequired`, `TooFast`, and a `BidRefused` with the code of
+    the rules.
     """
-    look = session.execute(
-        _LOOK, {"auction": auction_id, "organisation": actor.organisation_id, "key": idempotency_key}
-    ).first()
-    if look is None:
-        raise NotFound("auction", auction_id)
-    rules = read_rules(look.rules)
-    if look.bid_id is not None:
-        return _receipt_again(look, rules, amount)
-    _eligible(look)
-    if amount.currency != look.currency:
-        raise CurrencyMismatch(amount.currency, look.currency)
-    try:
-        _decided(rules, look, registration_id=look.registration_id, amount=amount, at=look.now)
-    except refusals.Late:
-        if look.outcome is not None:
-            raise
-    return _place_locked(session, look, rules, amount, key=idempotency_key, actor=actor)
+    attempt = Attempt(actor, idempotency_key, kind, amount, tuple(lots), confirmed)
+    answer = decide_batch(session, auction_id=auction_id, attempts=[attempt])[0]
+    if isinstance(answer, Failure):
+        raise answer
+    return answer
 
 
-def _place_locked(session: Session, look: Any, rules: Rules, amount: Money, *, key: str, actor: Actor) -> Receipt:
-    """Decide under the row lock; a refusal gives way to the receipt of a twin with the same key that came first."""
-    row = session.execute(_LOCK, {"auction": look.id}).one()
-    at = max(row.now, row.last_bid_at or row.now)
+def decide_batch(session: Session, *, auction_id: uuid.UUID, attempts: Sequence[Attempt]) -> list[Receipt | Failure]:
+    """Decide up to `MAX_BATCH` attempts in order, in the caller's one transaction; answers come in the same order.
+
+    An answer holds once the caller has committed. A failure of one attempt is its answer and touches no other; what is
+    raised instead (a lost connection, a violated constraint) means that nothing of the batch was decided.
+    """
+    if len(attempts) > MAX_BATCH:
+        raise ValueError(f"at most {MAX_BATCH} attempts are decided at once")
+    row = session.connection().exec_driver_sql(_LOOK, {"auction": auction_id}).first()
+    if row is None:
+        return [NotFound("auction", auction_id) for _ in attempts]
+    answers = _look(session, row, attempts)
+    if None in answers:
+        places = [place for place, answer in enumerate(answers) if answer is None or _depends_on_others(answer)]
+        decide = _seal if plays.is_sealed(row) else _decide_locked
+        decided = decide(session, row, [attempts[place] for place in places])
+        for place, answer in zip(places, decided, strict=True):
+            answers[place] = answer
+    return [answer for answer in answers if answer is not None]
+
+
+def _depends_on_others(answer: Receipt | Failure) -> bool:
+    """Whether an attempt that comes earlier in the same batch may change the answer: it is decided in order then."""
+    return isinstance(answer, refusals.AlreadyLeading)
+
+
+def look_batch(
+    session: Session, *, auction_id: uuid.UUID, attempts: Sequence[Attempt]
+) -> list[Receipt | Failure | None]:
+    """Answer what can be answered without the row's lock: repetitions and refusals. None: it must be decided."""
+    row = session.connection().exec_driver_sql(_LOOK, {"auction": auction_id}).first()
+    if row is None:
+        return [NotFound("auction", auction_id) for _ in attempts]
+    return _look(session, row, attempts)
+
+
+def _look(session: Session, row: Any, attempts: Sequence[Attempt]) -> list[Receipt | Failure | None]:
+    room = _room(session, row, attempts, locked=False)
+    return [_answer(room, attempt, seat) for attempt, seat in zip(attempts, room.seats, strict=True)]
+
+
+def _decide_locked(session: Session, seen: Any, attempts: Sequence[Attempt]) -> list[Receipt | Failure | None]:
+    """Decide what the look did not refuse, under the row's lock."""
+    row = lock_row(session, seen.id)
+    room = _room(session, row, attempts, locked=True)
+    answers = [_answer(room, attempt, seat) for attempt, seat in zip(attempts, room.seats, strict=True)]
+    if room.entries:
+        log.write(session, room.head, room.entries, suspended_at=None, play=room.live.text(room.at))
+    return answers
+
+
+def _seal(session: Session, row: Any, attempts: Sequence[Attempt]) -> list[Receipt | Failure | None]:
+    """Put attempts into the sealed books, which have a lock of their own: neither row nor log may show them."""
+    room = _room(session, row, attempts, locked=False)
+    return [
+        receipts.sealed(session, row, seat, attempt, signer=room.signer)
+        for attempt, seat in zip(attempts, room.seats, strict=True)
+    ]
+
+
+def lock_row(session: Session, auction_id: uuid.UUID) -> Any:
+    """Lock the row of an auction and return what deciding needs of it, with PostgreSQL's time read after the lock."""
+    return session.connection().exec_driver_sql(_LOCK, {"auction": auction_id}).first()
+
+
+def _room(session: Session, row: Any, attempts: Sequence[Attempt], *, locked: bool) -> Room:
+    """Read what a batch needs; its statements see everything that was committed before the lock was taken."""
+    at = max(row.now, row.last_event_at or row.now)
+    seats = _seats(session, row, attempts)
+    present = list({seat.id for seat in seats if seat.id is not None})
+    live = plays.live(row)
+    return Room(
+        row=row,
+        at=at,
+        live=live,
+        standing=live.play.standing(at),
+        head=log.head_of(row),
+        signer=signing.signer(session, vault=runtime.current().vault, at=at),
+        locked=locked,
+        seats=seats,
+        barred=eligibility.barred_of(session, present, at=at) if present else {},
+    )
+
+
+def _seats(session: Session, row: Any, attempts: Sequence[Attempt]) -> Sequence[Any]:
+    """Return for each attempt the registration of its organisation, and the entry made with its key."""
+    asked = [
+        {
+            "organisation": attempt.actor.organisation_id,
+            "digest": "\\x" + log.key_digest(attempt.idempotency_key).hex(),
+            "place": place,
+        }
+        for place, attempt in enumerate(attempts)
+    ]
+    values = {"listing": row.listing_id, "asked": orjson.dumps(asked).decode()}
+    return session.connection().exec_driver_sql(_SEATS, values).all()
+
+
+def _answer(room: Room, attempt: Attempt, seat: Any) -> Receipt | Failure | None:
+    """Answer one attempt; None when it may be accepted, which only the lock decides."""
     try:
-        standing = _decided(rules, row, registration_id=look.registration_id, amount=amount, at=at)
-    except refusals.BidRefused:
-        again = session.execute(_LOOK, {"auction": look.id, "organisation": actor.organisation_id, "key": key}).one()
-        if again.bid_id is None:
-            raise
-        return _receipt_again(again, rules, amount)
-    receipt = _receipt(look, rules, amount, standing, at=at)
-    _write(session, look.registration_id, receipt, standing, key=key, actor=actor)
+        earlier = _earlier(room, attempt, seat)
+        if earlier is not None:
+            return earlier
+        if seat.id is None:
+            raise refusals.NotRegistered
+        if seat.id in room.barred:
+            raise room.barred[seat.id]
+        return _judge(room, attempt, seat)
+    except Failure as failure:
+        return failure
+
+
+def _earlier(room: Room, attempt: Attempt, seat: Any) -> Receipt | None:
+    """Return the receipt that this key got; raise `IdempotencyKeyReused` for another attempt."""
+    if seat.id is None:
+        return None
+    first = room.receipts.get((seat.id, seat.digest))
+    if first is None:
+        if seat.number is None:
+            return None
+        first = receipts.again(room.row, seat)
+    same = (attempt.kind, room.row.id) == (first.kind, seat.auction_id or room.row.id)
+    if not same or (attempt.amount != first.amount and attempt.amount is not None):
+        raise IdempotencyKeyReused
+    return first
+
+
+def _judge(room: Room, attempt: Attempt, seat: Any) -> Receipt | None:
+    """Refuse by the rules of the auction, else accept under the lock; None without it."""
+    amount = attempt.amount
+    if not plays.takes(room.row, attempt.kind, amount=amount is not None, lots=bool(attempt.lots)):
+        raise refusals.AttemptNotTaken(attempt.kind, plays.attempts_of(room.row))
+    if amount is not None and amount.currency != room.row.currency:
+        raise CurrencyMismatch(amount.currency, room.row.currency)
+    if amount is not None and amount.minor > LARGEST_MINOR:
+        raise InvalidAmount(amount.text, amount.currency)
+    minor = None if amount is None else amount.minor
+    event = (
+        Event(room.at, attempt.kind, seat.bidder_code, seen=minor)
+        if attempt.kind == AttemptKind.ACCEPT
+        else Event(room.at, attempt.kind, seat.bidder_code, minor or 0, lots=attempt.lots)
+    )
+    refused = room.live.play.look(event) if room.row.outcome is None else plays.LATE
+    if refused is not None:
+        if not room.locked and room.row.outcome is None and _undecided(room, refused):
+            return None
+        raise _refused(room, attempt, event, refused)
+    _confirmed(room, attempt)
+    _paced(room, seat)
+    return _accept(room, attempt, seat, event) if room.locked else None
+
+
+def _undecided(room: Room, refused: Answer) -> bool:
+    """Whether only the lock can say it. Whether a sealed bidder has a bid to withdraw is nobody's to know."""
+    if plays.is_sealed(room.row):
+        return refused.code in {RefusalCode.LATE, RefusalCode.NOTHING_TO_WITHDRAW}
+    return refused.code in _ONLY_UNDER_THE_LOCK
+
+
+def _refused(room: Room, attempt: Attempt, event: Event, answer: Answer) -> refusals.BidRefused:
+    """Return the refusal with its signed receipt."""
+    assert answer.code is not None
+    least = None if answer.minimum_next is None else Money(answer.minimum_next, room.row.currency)
+    failure = refusals.REFUSALS[answer.code](minimum_next=least, at=room.at)
+    signed = log.sign(
+        room.head, event, answer, room.standing, key=attempt.idempotency_key, signer=room.signer, chained=False
+    )
+    failure.values["receipt"] = signed.document
+    return failure
+
+
+def _confirmed(room: Room, attempt: Attempt) -> None:
+    """Ask again before an amount far above what is needed is taken: it may have a digit too many."""
+    percent = room.row.confirm_above_percent
+    if attempt.confirmed or attempt.amount is None or percent is None:
+        return
+    minimum = room.standing.minimum_next
+    minimum = plays.floor_of(room.row) if minimum is None and plays.is_sealed(room.row) else minimum
+    if minimum is None:
+        return
+    if (attempt.amount.minor - minimum) * 100 > minimum * percent:
+        raise refusals.ConfirmationRequired(minimum_next=Money(minimum, room.row.currency), at=room.at)
+
+
+def _paced(room: Room, seat: Any) -> None:
+    """Hold the time between two accepted attempts of one registration."""
+    wait = room.live.wait(seat.bidder_code, seconds=room.row.attempt_interval_seconds, at=room.at)
+    if wait > timedelta(0):
+        raise refusals.TooFast(wait=wait, at=room.at)
+
+
+def _accept(room: Room, attempt: Attempt, seat: Any, event: Event) -> Receipt:
+    answer = room.live.step(event)
+    room.standing = room.live.play.standing(room.at)
+    deed = Deed(event, seat.id, attempt.actor, attempt.idempotency_key)
+    entry, signed = log.append(room.head, deed, answer, room.standing, signer=room.signer)
+    room.entries.append(entry)
+    receipt = Receipt(
+        auction_id=room.row.id,
+        number=entry.number,
+        sequence=room.head.accepted,
+        kind=attempt.kind,
+        bidder=seat.bidder_code,
+        amount=attempt.amount,
+        price=_money(room, entry.price_minor),
+        leader=entry.leader,
+        minimum_next=_money(room, answer.minimum_next),
+        ends_at=entry.ends_at,
+        at=event.at,
+        proof=signed.document,
+    )
+    room.receipts[seat.id, seat.digest] = receipt
     return receipt
 
 
-def _receipt(look: Any, rules: Rules, amount: Money, standing: Standing, *, at: datetime) -> Receipt:
-    return Receipt(
-        id=db.new_id(),
-        auction_id=look.id,
-        sequence=standing.sequence,
-        bidder=look.bidder_code,
-        price=amount,
-        minimum_next=Money(rules.minimum_next(standing.price), amount.currency),
-        ends_at=standing.ends_at,
-        at=at,
-    )
+def _money(room: Room, minor: int | None) -> Money | None:
+    return None if minor is None else Money(minor, room.row.currency)
 
 
-def _eligible(row: Any) -> None:
-    """Refuse whoever may not bid at all."""
-    if row.registration_state is None:
-        raise refusals.NotRegistered
-    if row.registration_state is not RegistrationState.APPROVED:
-        raise refusals.NotApproved(row.registration_state)
-    if row.covered_at is None:
-        raise refusals.DepositNotHeld
-
-
-def _decided(rules: Rules, row: Any, *, registration_id: uuid.UUID, amount: Money, at: datetime) -> Standing:
-    """Return the standing after the bid, or raise the refusal of the rules. A closed auction has ended."""
-    standing = Standing(
-        ends_at=row.ends_at if row.outcome is None else min(row.ends_at, at),
-        hard_end=rules.soft_close.hard_end if rules.soft_close else None,
-        price=row.price_minor,
-        leader=None if row.leader_registration_id is None else str(row.leader_registration_id),
-        sequence=row.sequence,
-        extensions=row.extensions,
-    )
-    decision = decide(rules, standing, bidder=str(registration_id), amount=amount.minor, at=at)
-    if isinstance(decision, Refusal):
-        least = None if decision.minimum_next is None else Money(decision.minimum_next, amount.currency)
-        raise refusals.REFUSALS[decision.code](minimum_next=least, at=at)
-    return decision
-
-
-def _write(
-    session: Session, registration_id: uuid.UUID, receipt: Receipt, standing: Standing, *, key: str, actor: Actor
-) -> None:
-    bid = {
-        "id": receipt.id,
-        "auction_id": receipt.auction_id,
-        "sequence": receipt.sequence,
-        "registration_id": registration_id,
-        "amount_minor": receipt.price.minor,
-        "at": receipt.at,
-        "ends_at": receipt.ends_at,
-        "idempotency_key": key,
-        "actor_user_id": actor.user_id,
-        "actor_api_key_id": actor.api_key_id,
-    }
-    auction = {
-        "auction": receipt.auction_id,
-        "price": receipt.price.minor,
-        "leader": registration_id,
-        "new_end": receipt.ends_at,
-        "number": receipt.sequence,
-        "moves": standing.extensions,
-        "time": receipt.at,
-    }
-    written = session.execute(_WRITE, {f"bid_{name}": value for name, value in bid.items()} | auction).first()
-    if written is None:
-        _eligible(session.execute(_RECHECK, {"registration": registration_id}).one())
-        raise AssertionError("the registration may bid, and its bid was not written")
-
-
-def _receipt_again(look: Any, rules: Rules, amount: Money) -> Receipt:
-    """Return the receipt of a bid that was made with this key; raise `IdempotencyKeyReused` for another amount."""
-    if (look.bid_amount_minor, look.currency) != (amount.minor, amount.currency) or look.bid_auction_id != look.id:
-        raise IdempotencyKeyReused
-    return Receipt(
-        id=look.bid_id,
-        auction_id=look.id,
-        sequence=look.bid_sequence,
-        bidder=look.bidder_code,
-        price=amount,
-        minimum_next=Money(rules.minimum_next(amount.minor), amount.currency),
-        ends_at=look.bid_ends_at,
-        at=look.bid_at,
-    )
-
-
-_STANDING = (
-    Auction.price_minor,
-    Auction.leader_registration_id,
-    Auction.ends_at,
-    Auction.sequence,
-    Auction.extensions,
-    Auction.last_bid_at,
-    Auction.outcome,
+_LOOK: Final = "SELECT *, auction_time() AS now FROM auctions WHERE id = %(auction)s"
+_LOCK: Final = (
+    "WITH locked AS (SELECT * FROM auctions WHERE id = %(auction)s FOR UPDATE)"
+    " SELECT *, auction_time() AS now FROM locked"
 )
-_ELIGIBILITY = (Registration.state.label("registration_state"), Registration.covered_at)
-_LOOK = (
-    select(
-        Auction.id,
-        Auction.currency,
-        Auction.rules,
-        *_STANDING,
-        *_ELIGIBILITY,
-        Registration.id.label("registration_id"),
-        Registration.bidder_code,
-        Bid.id.label("bid_id"),
-        Bid.auction_id.label("bid_auction_id"),
-        Bid.sequence.label("bid_sequence"),
-        Bid.amount_minor.label("bid_amount_minor"),
-        Bid.ends_at.label("bid_ends_at"),
-        Bid.at.label("bid_at"),
-        _NOW.label("now"),
-    )
-    .outerjoin(
-        Registration,
-        and_(
-            Registration.listing_id == Auction.listing_id,
-            Registration.organisation_id == bindparam("organisation"),
-            Registration.state != RegistrationState.WITHDRAWN,
-        ),
-    )
-    .outerjoin(Bid, and_(Bid.registration_id == Registration.id, Bid.idempotency_key == bindparam("key")))
-    .where(Auction.id == bindparam("auction"))
-)
-_LOCKED = select(*_STANDING).where(Auction.id == bindparam("auction")).with_for_update().cte("locked")
-_LOCK = select(_LOCKED, _NOW.label("now"))
 """The row is locked inside the CTE, which PostgreSQL never folds into its query: the clock is read after the lock."""
 
-_RECHECK = select(*_ELIGIBILITY).where(Registration.id == bindparam("registration"))
-_BID_COLUMNS = tuple(column.name for column in Bid.__table__.columns)
-_BID = (
-    insert(Bid)
-    .from_select(
-        _BID_COLUMNS,
-        select(*(bindparam(f"bid_{name}", type_=Bid.__table__.c[name].type) for name in _BID_COLUMNS)).where(
-            Registration.id == bindparam("leader"),
-            Registration.state == RegistrationState.APPROVED,
-            Registration.covered_at.is_not(None),
-        ),
-        include_defaults=False,
-    )
-    .returning(Bid.id)
-    .cte("bid")
-)
-_WRITE = (
-    update(Auction)
-    .where(Auction.id == bindparam("auction"), exists(select(_BID)))
-    .values(
-        price_minor=bindparam("price"),
-        leader_registration_id=bindparam("leader"),
-        ends_at=bindparam("new_end"),
-        sequence=bindparam("number"),
-        extensions=bindparam("moves"),
-        last_bid_at=bindparam("time"),
-    )
-    .returning(Auction.id)
-    .execution_options(synchronize_session=False)
-)
-"""Bid and auction in one statement, if the registration may still bid: it sees what was committed meanwhile."""
-
-
-def view_auction(session: Session, auction_id: uuid.UUID, *, actor: Actor) -> AuctionView:
-    """Return an auction as of PostgreSQL's clock: never reserve or identities; `you` is the actor's own bidder code."""
-    leader, own = aliased(Registration), aliased(Registration)
-    query = (
-        select(Auction, leader.bidder_code.label("leader"), own.bidder_code.label("you"), _NOW.label("now"))
-        .outerjoin(leader, leader.id == Auction.leader_registration_id)
-        .outerjoin(
-            own,
-            and_(
-                own.listing_id == Auction.listing_id,
-                own.organisation_id == actor.organisation_id,
-                own.state != RegistrationState.WITHDRAWN,
-            ),
-        )
-        .where(Auction.id == auction_id)
-    )
-    found = session.execute(query).first()
-    if found is None:
-        raise NotFound("auction", auction_id)
-    auction: Auction = found[0]
-    return AuctionView(
-        id=auction.id,
-        listing_id=auction.listing_id,
-        package_id=auction.package_id,
-        state=live_state(opens_at=auction.opens_at, ends_at=auction.ends_at, outcome=auction.outcome, at=found.now),
-        price=None if auction.price_minor is None else Money(auction.price_minor, auction.currency),
-        leader=found.leader,
-        minimum_next=Money(read_rules(auction.rules).minimum_next(auction.price_minor), auction.currency),
-        sequence=auction.sequence,
-        extensions=auction.extensions,
-        opens_at=auction.opens_at,
-        ends_at=auction.ends_at,
-        server_time=found.now,
-        rules=json.loads(auction.rules),
-        rules_hash=auction.rules_hash,
-        reserve_commitment=auction.reserve_commitment,
-        you=found.you,
-    )
-
-
-def list_bids(session: Session, *, auction_id: uuid.UUID, cursor: str | None, limit: int) -> Page[BidView]:
-    """Return the accepted bids of an auction, newest first, under bidder codes; raise `NotFound`."""
-    currency = session.scalar(select(Auction.currency).where(Auction.id == auction_id))
-    if currency is None:
-        raise NotFound("auction", auction_id)
-    page: Page[Bid] = db.page(
-        session, select(Bid).where(Bid.auction_id == auction_id), key_column=Bid.id, cursor=cursor, limit=limit
-    )
-    codes = bidder_codes(session, [bid.registration_id for bid in page.items])
-    views = [
-        BidView(
-            id=bid.id,
-            sequence=bid.sequence,
-            bidder=codes[bid.registration_id],
-            amount=Money(bid.amount_minor, currency),
-            at=bid.at,
-            ends_at=bid.ends_at,
-        )
-        for bid in page.items
-    ]
-    return Page(views, page.next)
-
-
-def bidder_codes(session: Session, registration_ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, str]:
-    """Return bidder codes by registration."""
-    query = select(Registration.id, Registration.bidder_code).where(Registration.id.in_(set(registration_ids)))
-    return {row.id: row.bidder_code for row in session.execute(query)}
+_SEATS: Final = """
+    SELECT r.id, r.bidder_code, asked.digest, e.*
+    FROM json_to_recordset(%(asked)s::json) AS asked (organisation uuid, digest bytea, place integer)
+    LEFT JOIN registrations r ON r.listing_id = %(listing)s AND r.organisation_id = asked.organisation
+        AND r.state <> 'withdrawn'
+    LEFT JOIN LATERAL (
+        SELECT auction_id, number, sequence, kind, amount_minor, lots, price_minor, leader, ends_at, at, receipt,
+            signature
+        FROM auction_events
+        WHERE registration_id = r.id AND idempotency_digest = asked.digest
+        OFFSET 0
+    ) e ON true
+    ORDER BY asked.place
+"""
+"""`OFFSET 0` keeps the subquery a look into the index for each attempt, however long the log is."""

@@ -17,6 +17,27 @@ class ListingPublished(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class ListingRectified(Event):
+    """The terms of a published listing were corrected; `version` is the listing's. Whoever registered is to know."""
+
+    name: ClassVar[str] = "listing.rectified"
+    listing_id: uuid.UUID
+    package_id: uuid.UUID
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class ListingPlanned(Event):
+    """After a failed attempt the next was made by the re-listing plan; `published` is 1, or 0 for a draft."""
+
+    name: ClassVar[str] = "listing.planned"
+    listing_id: uuid.UUID
+    previous_listing_id: uuid.UUID
+    package_id: uuid.UUID
+    published: int
+
+
+@dataclass(frozen=True, slots=True)
 class RegistrationApproved(Event):
     """A buyer may bid once its deposit is held."""
 
@@ -43,3 +64,92 @@ class AuctionFailed(Event):
     auction_id: uuid.UUID
     listing_id: uuid.UUID
     package_id: uuid.UUID
+
+
+@dataclass(frozen=True, slots=True)
+class AwardProtocolConfirmed(Event):
+    """The seller confirmed the protocol of an award."""
+
+    name: ClassVar[str] = "award.protocol_confirmed"
+    award_id: uuid.UUID
+    auction_id: uuid.UUID
+    listing_id: uuid.UUID
+
+
+@dataclass(frozen=True, slots=True)
+class AwardProlonged(Event):
+    """The contract of an award got more time; `number` is the prolongation's, from 1."""
+
+    name: ClassVar[str] = "award.prolonged"
+    award_id: uuid.UUID
+    auction_id: uuid.UUID
+    listing_id: uuid.UUID
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class AwardContracted(Event):
+    """The contract of an award is signed."""
+
+    name: ClassVar[str] = "award.contracted"
+    award_id: uuid.UUID
+    auction_id: uuid.UUID
+    listing_id: uuid.UUID
+
+
+@dataclass(frozen=True, slots=True)
+class AwardFailed(Event):
+    """An award in force failed. `cause` is a `FailureCause`: `buyer_defaulted` costs the bidder its deposit.
+
+    Who takes its place is announced by `auction.awarded`, that nobody does by `auction.failed`.
+    """
+
+    name: ClassVar[str] = "award.failed"
+    award_id: uuid.UUID
+    auction_id: uuid.UUID
+    listing_id: uuid.UUID
+    package_id: uuid.UUID
+    registration_id: uuid.UUID
+    cause: str
+    regime: str
+
+
+@dataclass(frozen=True, slots=True)
+class AwardReleased(Event):
+    """A bidder need not wait for its turn any longer, and its deposit not either."""
+
+    name: ClassVar[str] = "award.released"
+    award_id: uuid.UUID
+    auction_id: uuid.UUID
+    listing_id: uuid.UUID
+    registration_id: uuid.UUID
+
+
+@dataclass(frozen=True, slots=True)
+class AuctionSuspended(Event):
+    """The operator stopped the bidding and the clock."""
+
+    name: ClassVar[str] = "auction.suspended"
+    auction_id: uuid.UUID
+    listing_id: uuid.UUID
+    package_id: uuid.UUID
+
+
+@dataclass(frozen=True, slots=True)
+class AuctionResumed(Event):
+    """The bidding goes on; the auction's end was moved."""
+
+    name: ClassVar[str] = "auction.resumed"
+    auction_id: uuid.UUID
+    listing_id: uuid.UUID
+    package_id: uuid.UUID
+
+
+@dataclass(frozen=True, slots=True)
+class BidderVoided(Event):
+    """A bidder was removed; price and leader are those of the remaining attempts."""
+
+    name: ClassVar[str] = "auction.bidder_voided"
+    auction_id: uuid.UUID
+    listing_id: uuid.UUID
+    registration_id: uuid.UUID

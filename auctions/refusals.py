@@ -1,12 +1,13 @@
 """Why a bid is refused: one class for each code of the rules, and for what keeps a bidder out altogether."""
 
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from auctions.domain.formats import RefusalCode
 from auctions.domain.lifecycles import RegistrationState
 from marketplace.clock import format_instant
-from marketplace.errors import Conflict, Refused
+from marketplace.errors import Conflict, Invalid, Refused, TooMany
 from marketplace.money import Money
 
 
@@ -80,10 +81,85 @@ class OffGrid(BidRefused):
     because = "The bid is no whole number of steps above the start price."
 
 
-REFUSALS: Final = {
-    RefusalCode(kind.code): kind
-    for kind in (Suspended, NotOpen, Late, Voided, AlreadyLeading, BelowStart, BelowMinimum, OffGrid)
-}
+class WrongPhase(BidRefused):
+    """The phase of the auction does not take this kind of attempt, or this bidder's."""
+
+    code = RefusalCode.WRONG_PHASE.value
+    because = "The present phase of the auction does not take this."
+
+
+class Taken(BidRefused):
+    """Somebody took the falling price."""
+
+    code = RefusalCode.TAKEN.value
+    because = "The price has been taken."
+
+
+class NotEligible(BidRefused):
+    """The rules of the auction keep this bidder out of this phase."""
+
+    code = RefusalCode.NOT_ELIGIBLE.value
+    because = "You may not bid in this phase of the auction."
+
+
+class NoSuchLot(BidRefused):
+    """A lot that the auction does not have."""
+
+    code = RefusalCode.NO_SUCH_LOT.value
+    because = "The auction has no such lot."
+
+
+class NothingToWithdraw(BidRefused):
+    """There is no bid of this bidder in force."""
+
+    code = RefusalCode.NOTHING_TO_WITHDRAW.value
+    because = "You have no bid in force."
+
+
+class MaximumNotRaised(BidRefused):
+    """A maximum is only ever raised."""
+
+    code = RefusalCode.MAXIMUM_NOT_RAISED.value
+    because = "Your maximum is as high already; it can only be raised."
+
+
+class BelowLotReserves(BidRefused):
+    """A package bid below the reserves of its lots."""
+
+    code = RefusalCode.BELOW_LOT_RESERVES.value
+    because = "The bid is below the reserves of its lots."
+
+
+class PriceChanged(BidRefused):
+    """Another price is shown by now than the one that was accepted."""
+
+    code = RefusalCode.PRICE_CHANGED.value
+    because = "Another price is shown by now."
+
+
+REFUSALS: Final = {kind.code: kind for kind in BidRefused.__subclasses__()}
+"""The class of each code of the rules."""
+
+
+class ConfirmationRequired(BidRefused):
+    """An amount far above what is needed is taken only when the bidder says so again."""
+
+    code = "confirmation_required"
+    because = "This is far above what is needed; send it again with `confirmed` if you mean it."
+
+
+class TooFast(TooMany):
+    """The bidder's last attempt was accepted a moment ago."""
+
+    code = "too_fast"
+
+    def __init__(self, *, wait: timedelta, at: datetime) -> None:
+        seconds = -(-wait // timedelta(seconds=1))
+        super().__init__(
+            f"Your last attempt was accepted a moment ago; the next one is taken in {seconds} s.",
+            retry_after=seconds,
+            server_time=format_instant(at),
+        )
 
 
 class NotRegistered(Refused):
@@ -120,3 +196,15 @@ class LostRace(Conflict):
 
     def __init__(self) -> None:
         super().__init__("Another bid was decided at the same instant; look at the price and bid again.")
+
+
+class AttemptNotTaken(Invalid):
+    """The format of the auction has no such attempt, or not with these values."""
+
+    code = "attempt_not_taken"
+
+    def __init__(self, kind: str, attempts: Mapping[str, tuple[Sequence[str], Sequence[str]]]) -> None:
+        allowed = {
+            one: [*required, *(f"{name}?" for name in optional)] for one, (required, optional) in attempts.items()
+        }
+        super().__init__(f"This auction takes no such {kind}; `allowed` says what it takes.", allowed=allowed)

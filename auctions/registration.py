@@ -12,15 +12,17 @@ from datetime import datetime
 from sqlalchemy import ARRAY, String, Uuid, any_, bindparam, select, update
 from sqlalchemy.orm import Session
 
-from auctions import events, listing
+from auctions import conflicts, eligibility, events, listing
 from auctions.domain import references
 from auctions.domain.lifecycles import REGISTRATION, ListingState, RegistrationState
+from auctions.listing_models import PriorityHolder
 from auctions.models import Auction, Listing, Registration
-from due_diligence import service as due_diligence
 from marketplace import audit, db, outbox
 from marketplace.actor import Actor, OrganisationKind
+from marketplace.crypto import Vault
 from marketplace.db import Page
 from marketplace.errors import Conflict, NotFound, Refused
+from marketplace.packages import service as packages
 from marketplace.parties import service as parties
 
 
@@ -51,24 +53,6 @@ class SellerMayNotBid(Refused):
         super().__init__("The seller of a package may not bid for it.")
 
 
-class LicenceNotInForce(Refused):
-    """The organisation is not active, or no approved licence holds today."""
-
-    code = "licence_not_in_force"
-
-    def __init__(self) -> None:
-        super().__init__("Bidding needs an active organisation with an approved licence that holds today.")
-
-
-class AgreementNotInForce(Refused):
-    """The confidentiality agreement of the package's data room was not accepted, or no longer holds."""
-
-    code = "agreement_not_in_force"
-
-    def __init__(self) -> None:
-        super().__init__("Accept the confidentiality agreement of the package's data room first.")
-
-
 class Leading(Conflict):
     """Whoever leads a running auction stays in it, and so does its deposit."""
 
@@ -90,42 +74,53 @@ class RegistrationView:
     organisation_name: str | None
 
 
-def register(session: Session, *, listing_id: uuid.UUID, actor: Actor, at: datetime) -> Registration:
+def register(
+    session: Session,
+    *,
+    listing_id: uuid.UUID,
+    undertakes_no_resale: bool,
+    vault: Vault,
+    actor: Actor,
+    at: datetime,
+) -> Registration:
     """Apply to bid for a published listing.
 
     Raises `NotFound`, `SellerMayNotBid`, `RegistrationClosed`, `LicenceNotInForce`, `AgreementNotInForce`,
-    `AlreadyRegistered`.
+    `NoResaleNotUndertaken`, `OutsideProvince`, `ConflictOfInterest`, `BarredAfterDefault`, `AlreadyRegistered`. A
+    namesake among those whom a bidder must not be does not refuse: compliance decides before the approval.
     """
     row = listing.get_listing(session, listing_id, actor=actor)
     # locked against another registration drawing the same code
     session.refresh(row, with_for_update=True)
-    _check_eligible(session, row, actor=actor, at=at)
-    assert row.deposit_minor is not None
-    taken = {one.bidder_code for one in registrations_of(session, listing_id)}
-    registration = Registration(
-        listing_id=listing_id,
-        organisation_id=actor.organisation_id,
-        state=REGISTRATION.initial,
-        bidder_code=_draw_code(taken),
-        reference=_draw_reference(session),
-        deposit_minor=row.deposit_minor,
-        currency=row.currency,
-        applied_at=at,
+    _check_open(row, actor=actor, at=at)
+    met = conflicts.find(
+        session,
+        package_id=row.package_id,
+        seller_id=row.seller_organisation_id,
+        bidder_id=actor.organisation_id,
+        vault=vault,
     )
+    registration = _new(session, row, undertakes_no_resale=undertakes_no_resale, actor=actor, at=at)
     session.add(registration)
     session.flush()
+    conflicts.keep(session, registration, met=met, actor=actor, at=at)
+    eligibility.check_applicant(session, registration.id, at=at)
     audit.record(
         session,
         actor=actor,
         at=at,
         subject=registration,
         verb="apply",
-        after={"state": registration.state.value, "bidder_code": registration.bidder_code},
+        after={
+            "state": registration.state.value,
+            "bidder_code": registration.bidder_code,
+            "no_resale": registration.no_resale_at is not None,
+        },
     )
     return registration
 
 
-def _check_eligible(session: Session, row: Listing, *, actor: Actor, at: datetime) -> None:
+def _check_open(row: Listing, *, actor: Actor, at: datetime) -> None:
     if row.seller_organisation_id == actor.organisation_id or actor.organisation_kind is not OrganisationKind.BUYER:
         raise SellerMayNotBid
     if (
@@ -134,12 +129,37 @@ def _check_eligible(session: Session, row: Listing, *, actor: Actor, at: datetim
         or at >= row.registration_closes_at
     ):
         raise RegistrationClosed
-    if not parties.licence_in_force(session, actor.organisation_id, at=at):
-        raise LicenceNotInForce
-    if not due_diligence.agreement_in_force(
-        session, package_id=row.package_id, organisation_id=actor.organisation_id, at=at
-    ):
-        raise AgreementNotInForce
+
+
+def _new(session: Session, row: Listing, *, undertakes_no_resale: bool, actor: Actor, at: datetime) -> Registration:
+    assert row.deposit_minor is not None
+    province = parties.require_organisation(session, actor.organisation_id).province
+    return Registration(
+        listing_id=row.id,
+        organisation_id=actor.organisation_id,
+        state=REGISTRATION.initial,
+        bidder_code=_bidder_code(session, row.id, actor.organisation_id),
+        reference=_draw_reference(session),
+        deposit_minor=row.deposit_minor,
+        currency=row.currency,
+        applied_at=at,
+        no_resale_required=eligibility.preset_of(row).no_resale,
+        no_resale_at=at if undertakes_no_resale else None,
+        out_of_province=packages.has_companies_outside(session, row.package_id, province=province),
+    )
+
+
+def _bidder_code(session: Session, listing_id: uuid.UUID, organisation_id: uuid.UUID) -> str:
+    """Return the code of a holder of a priority right, drawn with the rules, or draw one that nobody has."""
+    holders = session.execute(
+        select(PriorityHolder.organisation_id, PriorityHolder.bidder_code).where(
+            PriorityHolder.listing_id == listing_id, PriorityHolder.bidder_code.is_not(None)
+        )
+    ).all()
+    codes: dict[uuid.UUID, str] = {holder.organisation_id: holder.bidder_code for holder in holders}
+    taken = {one.bidder_code for one in registrations_of(session, listing_id)}
+    own = codes.get(organisation_id)
+    return own if own is not None and own not in taken else _draw_code(taken | set(codes.values()))
 
 
 def _draw_code(taken: set[str]) -> str:
@@ -159,6 +179,7 @@ def decide_registration(
 ) -> Registration:
     """Approve or refuse an application; raise `NotFound`, `IllegalMove`, or `Leading` for the leader of an auction.
 
+    Approving raises `ConflictFlagged` while a namesake waits for compliance.
     Without a deposit to be paid an approved registration is covered at once.
     """
     registration = _lock(session, registration_id)
@@ -166,6 +187,8 @@ def decide_registration(
         raise NotFound("registration", registration_id)
     if verb == "refuse":
         _check_not_leading(session, registration)
+    else:
+        conflicts.check_decided(session, registration.id)
     audit.transition(session, registration, verb, lifecycle=REGISTRATION, actor=actor, at=at, reason=reason)
     registration.decided_at = at
     if registration.state is RegistrationState.APPROVED:

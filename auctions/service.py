@@ -1,39 +1,20 @@
 """The door of auctions: what routes and settlement may ask. The work is in the files beside it, by subject."""
 
-from auctions.bidding import AuctionView, BidView, Receipt, list_bids, place_bid, view_auction
-from auctions.closing import (
-    AwardView,
-    Result,
-    auction_log,
-    close_due,
-    confirm_contract,
-    fail_award,
-    get_award,
-    promote_award,
-    release_award,
-    require_award,
-    result,
-)
+from auctions.award_models import Award, Default
+from auctions.award_turns import fail_award, fail_overdue, promote_award, release_award
+from auctions.award_views import AwardView, get_award
+from auctions.awards import check_contract, confirm_contract, confirm_protocol, require_award
+from auctions.bidding import MAX_BATCH, decide_batch, look_batch, place_bid
+from auctions.calendar_feed import IssuedFeed, calendar, issue_feed, list_feeds, listing_calendar, revoke_feed
+from auctions.catalogue import ListingPage, ListingView, find_listings, hidden_terms, list_listings, show_listing
+from auctions.closing import Result, auction_log, close_due, result
+from auctions.domain.awards import FailureCause
 from auctions.domain.lifecycles import AuctionOutcome, AwardState, ListingState, LiveState, RegistrationState
-from auctions.listing import (
-    ListingPage,
-    ListingView,
-    Readiness,
-    auction_of_listing,
-    create_listing,
-    edit_listing,
-    find_listings,
-    get_listing,
-    list_listings,
-    lock_listing,
-    publish_listing,
-    readiness,
-    sees_reserve,
-    sees_terms,
-    show_listing,
-    withdraw_listing,
-)
-from auctions.models import Auction, Award, Listing, Registration
+from auctions.listing import auction_of_listing, create_listing, get_listing, lock_listing, sees_reserve, sees_terms
+from auctions.models import Auction, Listing, Registration
+from auctions.publishing import Readiness, announcements, publish_listing, readiness, withdraw_listing
+from auctions.receipts import Attempt, Receipt
+from auctions.rectification import edit_listing
 from auctions.registration import (
     RegistrationView,
     cover_registration,
@@ -50,8 +31,11 @@ from auctions.registration import (
     uncover_registration,
     withdraw_registration,
 )
+from auctions.viewing import AuctionView, BidView, list_bids, view_auction
 
 __all__ = [
+    "MAX_BATCH",
+    "Attempt",
     "Auction",
     "AuctionOutcome",
     "AuctionView",
@@ -59,6 +43,9 @@ __all__ = [
     "AwardState",
     "AwardView",
     "BidView",
+    "Default",
+    "FailureCause",
+    "IssuedFeed",
     "Listing",
     "ListingPage",
     "ListingState",
@@ -70,24 +57,35 @@ __all__ = [
     "RegistrationState",
     "RegistrationView",
     "Result",
+    "announcements",
     "auction_log",
     "auction_of_listing",
+    "calendar",
+    "check_contract",
     "close_due",
     "confirm_contract",
+    "confirm_protocol",
     "cover_registration",
     "cover_registrations",
     "create_listing",
+    "decide_batch",
     "decide_registration",
     "edit_listing",
     "fail_award",
+    "fail_overdue",
     "find_listings",
     "get_award",
     "get_listing",
     "get_registration",
+    "hidden_terms",
+    "issue_feed",
     "list_bids",
+    "list_feeds",
     "list_listings",
     "list_registrations",
+    "listing_calendar",
     "lock_listing",
+    "look_batch",
     "place_bid",
     "promote_award",
     "publish_listing",
@@ -101,6 +99,7 @@ __all__ = [
     "require_award",
     "require_registration",
     "result",
+    "revoke_feed",
     "sees_reserve",
     "sees_terms",
     "show_listing",

@@ -41,7 +41,9 @@ from auctions.domain import terms  # noqa: E402
 from auctions.domain.canonical import canonical, fingerprint  # noqa: E402
 from auctions.domain.lifecycles import ListingState, RegistrationState  # noqa: E402
 from auctions.domain.references import make_reference  # noqa: E402
+from benchmarks import admission  # noqa: E402
 from benchmarks import hot_auction_peer as naive  # noqa: E402
+from due_diligence.models import AgreementVersion  # noqa: E402
 from marketplace import embedded  # noqa: E402
 from marketplace.actor import OrganisationKind, Role  # noqa: E402
 from marketplace.crypto import token_hash  # noqa: E402
@@ -101,7 +103,9 @@ def prepare(url: str) -> tuple[str, list[str]]:
     with Session(engine) as session:
         seller = _organisation(session, OrganisationKind.SELLER, 0, now)
         auction = _auction(session, seller.id, now)
-        tokens = [_bidder(session, auction.listing_id, number, now) for number in range(1, BIDDERS + 1)]
+        admission.make_key(session, key=base64.b64decode(KEY), at=now)
+        agreement = admission.open_room(session, package_id=auction.package_id, seller_id=seller.id, at=now)
+        tokens = [_bidder(session, auction.listing_id, number, agreement, now) for number in range(1, BIDDERS + 1)]
         path = f"/api/v1/auctions/{auction.id}/bids"
         session.commit()
     engine.dispose()
@@ -140,13 +144,14 @@ def _auction(session: Session, seller_id: uuid.UUID, now: datetime) -> models.Au
     auction = models.Auction(
         listing_id=listing.id, package_id=package.id, currency="CNY", rules=canonical(rules).decode(),
         rules_hash=fingerprint(rules), reserve_salt="", reserve_commitment="", opens_at=opens, ends_at=ends,
+        attempt_interval_seconds=0,
     )  # fmt: skip
     session.add(auction)
     session.flush()
     return auction
 
 
-def _bidder(session: Session, listing_id: uuid.UUID, number: int, now: datetime) -> str:
+def _bidder(session: Session, listing_id: uuid.UUID, number: int, agreement: AgreementVersion, now: datetime) -> str:
     organisation = _organisation(session, OrganisationKind.BUYER, number, now)
     user = User(
         organisation_id=organisation.id, login=f"bidder-{number}", name=f"Bidder {number}", state=UserState.ACTIVE,
@@ -154,6 +159,7 @@ def _bidder(session: Session, listing_id: uuid.UUID, number: int, now: datetime)
     )  # fmt: skip
     session.add(user)
     session.flush()
+    admission.admit(session, user, agreement, at=now)
     token = credentials.session_token(secrets.token_bytes(credentials.TOKEN_BYTES))
     expires_at = now + timedelta(hours=12)
     session.add(UserSession(user_id=user.id, token_hash=token_hash(token), created_at=now, expires_at=expires_at))

@@ -1,6 +1,7 @@
 """The auction pages: live while it runs, the result afterwards. The time on them is PostgreSQL's, as for the bids."""
 
 import uuid
+from datetime import datetime
 from typing import Any, Final
 
 from flask import Response, request, url_for
@@ -44,10 +45,10 @@ def _dated(response: Response, view: auctions.AuctionView) -> Response:
 
 
 def _room(session: Session, view: auctions.AuctionView, actor: Actor) -> Room:
-    found = auctions.list_bids(session, auction_id=view.id, cursor=None, limit=DRAWN_BIDS)
+    found = auctions.list_bids(session, auction_id=view.id, cursor=None, limit=DRAWN_BIDS, actor=actor)
     bids = _lines(list(found.items), view, complete=found.next is None)
     currency = view.rules["currency"]
-    start = Money.parse(view.rules["start_price"], currency)
+    start = Money.parse(view.rules.get("start_price", "0"), currency)
     soft_close = view.rules.get("soft_close") or {}
     return Room(
         auction_id=view.id,
@@ -57,21 +58,21 @@ def _room(session: Session, view: auctions.AuctionView, actor: Actor) -> Room:
         now=view.server_time,
         opens_at=view.opens_at,
         ends_at=view.ends_at,
-        first_ends_at=parse_instant(view.rules["ends_at"]),
+        first_ends_at=_first_end(view),
         start=start,
         price=view.price,
         minimum_next=view.minimum_next if view.state in _BIDDING else None,
         leader=view.leader,
         own=view.you,
         bids=tuple(bids[:SHOWN_BIDS]),
-        bid_count=view.sequence,
+        bid_count=view.sequence or 0,
         extensions=view.extensions,
         window_seconds=soft_close.get("window_seconds", 0),
         extension_seconds=soft_close.get("extension_seconds", 0),
         line=charts.price_line(
             [(bid.at, bid.price.minor) for bid in reversed(bids)],
-            start=start.minor if found.next is None else bids[-1].price.minor,
-            opens_at=view.opens_at if found.next is None else bids[-1].at,
+            start=start.minor if found.next is None or not bids else bids[-1].price.minor,
+            opens_at=view.opens_at if found.next is None or not bids else bids[-1].at,
             until=min(view.server_time, view.ends_at),
         ),
         version=version_of(view),
@@ -83,19 +84,28 @@ _BIDDING: Final = frozenset({auctions.LiveState.SCHEDULED, auctions.LiveState.OP
 
 def _lines(bids: list[auctions.BidView], view: auctions.AuctionView, *, complete: bool) -> list[BidLine]:
     """Return bids, newest first, each with whether it moved the end past the one before it."""
-    first_end = parse_instant(view.rules["ends_at"]) if complete else bids[-1].ends_at
+    if not bids:
+        return []
+    first_end = _first_end(view) if complete else bids[-1].ends_at
     ends_before = [*(bid.ends_at for bid in bids[1:]), first_end]
     return [
         BidLine(
             sequence=bid.sequence,
             code=bid.bidder,
             own=bid.bidder == view.you,
-            price=bid.amount,
+            price=bid.price,
             at=bid.at,
             moved_end=bid.ends_at > before,
         )
         for bid, before in zip(bids, ends_before, strict=True)
+        if bid.price is not None
     ]
+
+
+def _first_end(view: auctions.AuctionView) -> datetime:
+    """Return the end as announced; formats that end by themselves have none in their rules."""
+    announced = view.rules.get("ends_at")
+    return view.ends_at if announced is None else parse_instant(announced)
 
 
 @pages.route("/auctions/<uuid:auction_id>/result", policy=policies.signed_in())

@@ -42,7 +42,14 @@ def home() -> Any:
     )
 
 
-_RUNNING: Final = frozenset({auctions.LiveState.SCHEDULED, auctions.LiveState.OPEN, auctions.LiveState.ENDED})
+_RUNNING: Final = frozenset(
+    {
+        auctions.LiveState.SCHEDULED,
+        auctions.LiveState.OPEN,
+        auctions.LiveState.SUSPENDED,
+        auctions.LiveState.ENDED,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +82,7 @@ def catalogue() -> Any:
     session, actor = http.session(), http.actor()
     query = request.args.get("q", "").strip()[:QUERY_LENGTH_MAX]
     if query:
-        found = auctions.find_listings(session, query=query, limit=PAGE)
+        found = auctions.find_listings(session, query=query, limit=PAGE, actor=actor)
     else:
         found = auctions.list_listings(session, actor=actor, cursor=request.args.get("cursor"), limit=PAGE)
     return site.render(

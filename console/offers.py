@@ -67,7 +67,7 @@ def offer_of(session: Session, view: auctions.ListingView, *, seller: str, actor
         title=title_of(row),
         seller=seller,
         state=row.state,
-        start=row.start_price,
+        start=None if "start_price" in view.hidden else row.start_price,
         opens_at=row.opens_at,
         ends_at=auction.ends_at if auction else row.ends_at,
         header=packages.header(package) if package.header else None,

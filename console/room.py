@@ -22,7 +22,11 @@ SHOWN_BIDS: Final = 20
 FINAL: Final = frozenset({LiveState.SOLD, LiveState.UNSOLD, LiveState.WITHDRAWN})
 """States in which nothing changes any more."""
 
-_CLOCK_TITLES: Final = {LiveState.SCHEDULED: mark("Opens in"), LiveState.OPEN: mark("Ends in")}
+_CLOCK_TITLES: Final = {
+    LiveState.SCHEDULED: mark("Opens in"),
+    LiveState.OPEN: mark("Ends in"),
+    LiveState.SUSPENDED: mark("Bidding is suspended"),
+}
 _OVER: Final = mark("Bidding is over")
 
 
@@ -75,8 +79,8 @@ class Room:
 
     @property
     def until(self) -> datetime | None:
-        """What the clock counts down to: the opening, then the end; nothing when all is said."""
-        if self.final:
+        """What the clock counts down to: the opening, then the end; nothing when it stands or all is said."""
+        if self.final or self.state is LiveState.SUSPENDED:
             return None
         return self.opens_at if self.state is LiveState.SCHEDULED else self.ends_at
 

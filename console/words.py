@@ -29,6 +29,7 @@ WORDS: Final[dict[str, dict[str, str]]] = {
     "live": {
         "scheduled": mark("Not yet open"),
         "open": mark("Open for bids"),
+        "suspended": mark("Bidding is suspended"),
         "ended": mark("Bidding is over"),
         "sold": mark("Sold"),
         "unsold": mark("Not sold"),

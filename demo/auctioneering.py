@@ -14,7 +14,7 @@ from typing import Any
 from demo.client import ApiProblem, Client
 from demo.sale import ROUND_SUM, Sale, bid, value
 
-EXPECTED_REFUSALS = {"already_leading", "below_minimum", "below_start", "late", "not_open"}
+EXPECTED_REFUSALS = {"already_leading", "below_minimum", "below_start", "late", "not_open", "suspended", "too_fast"}
 
 
 @dataclass
@@ -34,7 +34,7 @@ class Bidder:
         dice = random.Random(self.seed)
         while True:
             standing = self.client.get(f"/auctions/{sale.auction_id}")
-            if standing["state"] not in {"scheduled", "open"}:
+            if standing["state"] not in {"scheduled", "open", "suspended"}:
                 return
             amount = value(standing["minimum_next"]) + sale.step * dice.choice([0, 0, 0, 1])
             if standing["state"] == "open" and standing["leader"] != standing["you"] and amount <= self.limit:

@@ -6,10 +6,10 @@ accepted the text that holds now?
 
 import uuid
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, exists, or_, select
+from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select
 from sqlalchemy.orm import Session
 
 from due_diligence import events
@@ -268,3 +268,32 @@ def agreement_in_force(session: Session, *, package_id: uuid.UUID, organisation_
     """
     room = room_of_package(session, package_id)
     return room is not None and standing(session, room, organisation_id=organisation_id, at=at).in_force
+
+
+def agreements_in_force(day: ColumnElement[date]) -> Select[uuid.UUID, uuid.UUID]:
+    """Query of (`package_id`, `organisation_id`) for which `agreement_in_force` holds on a day of the market's zone.
+
+    For whoever asks about many at once; `rules.may_enter` is the rule, of two live grants there is never more than one.
+    """
+    newest = select(func.max(AgreementVersion.number)).where(AgreementVersion.room_id == Room.id)
+    current = newest.correlate(Room).scalar_subquery()
+    licences = parties.licences_in_force(day).subquery()
+    licensed = exists().where(licences.c.organisation_id == Grant.organisation_id)
+    return (
+        select(Room.package_id, Grant.organisation_id)
+        .join(Grant, and_(Grant.room_id == Room.id, Grant.state == GrantState.LIVE))
+        .join(AgreementVersion, and_(AgreementVersion.room_id == Room.id, AgreementVersion.number == current))
+        .join(
+            AgreementAcceptance,
+            and_(
+                AgreementAcceptance.grant_id == Grant.id,
+                AgreementAcceptance.agreement_version_id == AgreementVersion.id,
+            ),
+        )
+        .where(
+            or_(
+                Grant.basis == GrantBasis.INVITATION,
+                and_(Room.access == RoomAccess.LICENSED_BUYERS, licensed),
+            )
+        )
+    )

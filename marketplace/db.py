@@ -17,11 +17,11 @@ import uuid6
 from psycopg import sql
 from sqlalchemy import CHAR, BigInteger, DateTime, Engine, Enum, MetaData, Select, create_engine
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
 from sqlalchemy.types import TypeDecorator
 
-from marketplace.errors import Failure, Invalid
+from marketplace.errors import Failure, Invalid, Unavailable
 from marketplace.settings import Settings
 
 T = TypeVar("T")
@@ -177,3 +177,23 @@ def explain(error: IntegrityError) -> Failure | None:
     name = getattr(getattr(error.orig, "diag", None), "constraint_name", None)
     failure = _VIOLATIONS.get(name or "")
     return failure() if failure else None
+
+
+_BUSY: Final = {"55P03", "40P01", "40001", "57014"}
+
+
+class Busy(Unavailable):
+    """The database could not do it in time: a lock is held, or it is away."""
+
+    code = "busy"
+
+    def __init__(self) -> None:
+        super().__init__("Too many are at this just now, or the database is away; nothing was done. Try again.")
+
+
+def is_busy(error: DBAPIError) -> bool:
+    """Whether the database could not do it in time or is away, rather than refused what it was asked."""
+    if not isinstance(error, OperationalError | InterfaceError):
+        return False
+    state = getattr(error.orig, "sqlstate", None)
+    return state is None or state in _BUSY or state.startswith(("08", "57P", "53"))

@@ -19,58 +19,17 @@ from webargs import core
 from webargs.flaskparser import FlaskParser
 from werkzeug.exceptions import HTTPException
 
-from marketplace import db, documents, idempotency, runtime
+from marketplace import bodies, db, documents, idempotency, policies, runtime
 from marketplace.actor import Actor
-from marketplace.errors import Conflict, Failure, Invalid, Refused, Unavailable
-from marketplace.policies import NotSignedIn, Policy
+from marketplace.errors import Conflict, Failure
+from marketplace.policies import NotSignedIn, Policy, credential
 
 log = structlog.get_logger(__name__)
 
-COOKIE: Final = "session"
+COOKIE: Final = policies.COOKIE
+UnsupportedMediaType: Final = bodies.UnsupportedMediaType
 DEFAULT_MAX_BYTES: Final = 1024 * 1024
-_BUSY: Final = {"55P03", "40P01", "40001", "57014"}
 _SAFE: Final = {"GET", "HEAD", "OPTIONS"}
-
-
-class UnsupportedMediaType(Invalid):
-    """The body is not of a kind that the route takes."""
-
-    status = 415
-    code = "unsupported_media_type"
-
-    def __init__(self, found: str) -> None:
-        super().__init__(f"Send application/json in UTF-8 here, not {found[:60] or 'nothing'!r}.")
-
-
-class MalformedJson(Invalid):
-    """The body is not JSON."""
-
-    status = 400
-    code = "malformed_json"
-
-
-class RequestInvalid(Invalid):
-    """The values of a request do not fit its schema; `errors` name each place."""
-
-    code = "request_invalid"
-
-
-class Busy(Unavailable):
-    """The database could not do it in time: a lock is held, or it is away."""
-
-    code = "busy"
-
-    def __init__(self) -> None:
-        super().__init__("Too many are at this just now, or the database is away; nothing was done. Try again.")
-
-
-class CrossSite(Refused):
-    """A page of another site sent a request with this person's cookie."""
-
-    code = "cross_site"
-
-    def __init__(self) -> None:
-        super().__init__("The request came from another site; nothing was done.")
 
 
 class VersionConflict(Conflict):
@@ -138,6 +97,8 @@ def problem_response(failure: Failure) -> Response:
     response.mimetype = "application/problem+json"
     if failure.status == 401:  # noqa: PLR2004 - RFC 9110 wants the challenge with this status
         response.headers["WWW-Authenticate"] = "Bearer"
+    if "retry_after" in failure.values:
+        response.headers["Retry-After"] = str(failure.values["retry_after"])
     return response
 
 
@@ -180,15 +141,16 @@ def _admitted(view: Callable[..., Any], arguments: dict[str, Any], *, policy: Po
 
 
 def _authenticate() -> Actor | None:
-    header = request.headers.get("Authorization", "")
-    if header[:7].lower() == "bearer ":
-        token = header[7:].strip()
-    else:
-        token = request.cookies.get(COOKIE, "")
-        if token and request.method not in _SAFE and not _same_site():
-            raise CrossSite
+    token = credential(
+        authorization=request.headers.get("Authorization", ""),
+        cookie=request.cookies.get(COOKIE, ""),
+        safe=request.method in _SAFE,
+        origin=request.headers.get("Origin"),
+        fetch_site=request.headers.get("Sec-Fetch-Site"),
+        homes=(f"{request.scheme}://{request.host}",),
+    )
     g.token = token
-    if not token or len(token) > 512 or not token.isascii():  # noqa: PLR2004 - far longer than any token of ours
+    if not token:
         return None
     for module in runtime.current().modules:
         if module.authenticate is not None:
@@ -196,15 +158,8 @@ def _authenticate() -> Actor | None:
     return None
 
 
-def _same_site() -> bool:
-    origin = request.headers.get("Origin")
-    if origin is not None:
-        return origin == f"{request.scheme}://{request.host}"
-    return request.headers.get("Sec-Fetch-Site", "same-origin") in {"same-origin", "none"}
-
-
 class _Parser(FlaskParser):  # type: ignore[misc]
-    """Reads bodies strictly: JSON only as JSON, no NaN, no key twice, no unknown query keys."""
+    """Reads bodies strictly: only JSON, no NaN, no key twice, no unknown query keys; no body at all is an empty one."""
 
     DEFAULT_UNKNOWN_BY_LOCATION: ClassVar[dict[str, str | None]] = {
         **FlaskParser.DEFAULT_UNKNOWN_BY_LOCATION,
@@ -212,23 +167,9 @@ class _Parser(FlaskParser):  # type: ignore[misc]
     }
 
     def _raw_load_json(self, req: flask.Request) -> Any:
-        if not core.is_json(req.mimetype):
-            raise UnsupportedMediaType(req.mimetype)
-        try:
-            return documents.parse(req.get_data(cache=True))
-        except documents.BadDocument as failure:
-            raise MalformedJson(failure.detail, errors=failure.errors) from None
-
-
-def _errors(messages: Any, pointer: str = "") -> list[dict[str, Any]]:
-    if isinstance(messages, dict):
-        return [error for key, value in messages.items() for error in _errors(value, f"{pointer}/{_escape(key)}")]
-    texts = messages if isinstance(messages, list) else [messages]
-    return [{"pointer": pointer.removesuffix("/_schema"), "detail": str(text)} for text in texts]
-
-
-def _escape(key: object) -> str:
-    return str(key)[:80].replace("~", "~0").replace("/", "~1")
+        if not req.mimetype and not req.get_data(cache=True):
+            return core.missing  # no body at all is one without values
+        return bodies.parse(req.get_data(cache=True), mimetype=req.mimetype)
 
 
 class _Edged:
@@ -306,10 +247,7 @@ def register_errors(app: Flask) -> None:
         return response
 
     def on_operational(error: OperationalError) -> Any:
-        state = getattr(error.orig, "sqlstate", None)
-        if state in _BUSY or state is None or state.startswith(("08", "57P", "53")):
-            return render(Busy())
-        return on_bug(error)
+        return render(db.Busy()) if db.is_busy(error) else on_bug(error)
 
     def on_bug(error: Exception) -> Any:
         log.error("bug", path=request.path, exc_info=error)
@@ -327,8 +265,7 @@ def _from_http(error: HTTPException) -> Failure:
     messages = (getattr(error, "data", None) or {}).get("messages")
     if messages is not None:
         located = messages if isinstance(messages, dict) else {"": messages}
-        errors = [item for part in located.values() for item in _errors(part)]
-        return RequestInvalid("Some values do not fit; see errors.", errors=errors)
+        return bodies.invalid(list(located.values()))
     failure = Failure(error.description or error.name)
     failure.status = error.code or 500  # type: ignore[misc]
     failure.code = error.name.lower().replace(" ", "_")  # type: ignore[misc]

@@ -66,10 +66,14 @@ class IdempotencyKeyReused(Invalid):
 
 def require_key(request: Request) -> str:
     """Return the key of a request; raise `IdempotencyKeyMissing`. For routes whose own rows hold the first answer."""
-    key = request.headers.get(HEADER, "")
-    if not _KEY.fullmatch(key):
+    return checked_key(request.headers.get(HEADER, ""))
+
+
+def checked_key(text: str) -> str:
+    """Return a key that has the right form; raise `IdempotencyKeyMissing`."""
+    if not _KEY.fullmatch(text):
         raise IdempotencyKeyMissing
-    return key
+    return text
 
 
 def answer_once(

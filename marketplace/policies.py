@@ -1,9 +1,17 @@
 """Who may use a route: every route declares one policy, and a route without one cannot be made."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Final
 
 from marketplace.actor import Actor, OrganisationKind, Role, Scope
 from marketplace.errors import Refused, Unauthenticated
+
+COOKIE: Final = "session"
+"""The cookie that carries a person's session token."""
+
+_TOKEN_LENGTH_MAX: Final = 512
+"""Far longer than any token of ours."""
 
 _OPERATOR = frozenset({Role.OPERATOR_ADMIN, Role.OPERATOR_FINANCE, Role.OPERATOR_COMPLIANCE})
 
@@ -33,6 +41,39 @@ class ScopeMissing(Refused):
 
     def __init__(self, scope: Scope) -> None:
         super().__init__(f"This key does not have the scope {scope.value!r}.", allowed=[scope.value])
+
+
+class CrossSite(Refused):
+    """A page of another site sent a request with this person's cookie."""
+
+    code = "cross_site"
+
+    def __init__(self) -> None:
+        super().__init__("The request came from another site; nothing was done.")
+
+
+def credential(
+    *,
+    authorization: str,
+    cookie: str,
+    safe: bool,
+    origin: str | None,
+    fetch_site: str | None,
+    homes: Collection[str],
+) -> str:
+    """Return the token that a request carries, the header before the cookie; empty when none can be one of ours.
+
+    A cookie changes something only when the request comes from a page of ours (`homes` are our origins); otherwise
+    `CrossSite` is raised.
+    """
+    if authorization[:7].lower() == "bearer ":
+        token = authorization[7:].strip()
+    else:
+        token = cookie
+        ours = origin in homes if origin is not None else (fetch_site or "same-origin") in {"same-origin", "none"}
+        if token and not safe and not ours:
+            raise CrossSite
+    return token if token.isascii() and len(token) <= _TOKEN_LENGTH_MAX else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,6 +52,9 @@ class Settings:
     trusted_proxies: int = 0
     """Proxies in front whose X-Forwarded headers are believed: address, scheme and host of the visitor."""
 
+    webhooks_to_private: bool = False
+    """Whether webhooks may go to private and loopback addresses, to loopback without TLS: for development."""
+
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> "Settings":
         """Read the environment; raise `WrongSettings` naming everything that is missing or wrong."""
@@ -71,6 +74,7 @@ class Settings:
             "max_upload_bytes": reader.count("MAX_UPLOAD_BYTES", 512 * 1024 * 1024),
             "secure_cookies": environ.get("SECURE_COOKIES", "") == "1",
             "database_pool_size": reader.count("DATABASE_POOL_SIZE", 10),
+            "webhooks_to_private": environ.get("WEBHOOKS_TO_PRIVATE", "") == "1",
             "trusted_proxies": reader.count("TRUSTED_PROXIES", 0, minimum=0),
         }
         if reader.faults:

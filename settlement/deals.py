@@ -245,13 +245,15 @@ def _announce_ready(session: Session, deal: Deal, *, at: datetime) -> None:
 def sign_contract(session: Session, *, deal_id: uuid.UUID, actor: Actor, at: datetime) -> Deal:
     """Sign for the actor's side; when both have signed the contract stands. Signing again changes nothing.
 
-    Raises `DealNotFound` for a stranger, `NotAParty` for an operator.
+    Raises `DealNotFound` for a stranger, `NotAParty` for an operator, and what `auctions.check_contract` raises when
+    the award takes no signature yet or any more.
     """
     get_deal(session, deal_id, actor=actor)
     deal = lock_deal(session, deal_id)
     party = _party(deal, actor)
     if _signed_at(deal, party) is not None:
         return deal
+    auctions.check_contract(session, award_id=deal.award_id, at=at)
     if party is Party.SELLER:
         deal.seller_signed_at = at
     else:

@@ -345,3 +345,14 @@ def accepted_appraisal(session: Session, package_id: uuid.UUID, *, at: datetime)
         .order_by((Appraisal.kind == "full").desc(), Appraisal.valued_on.desc(), Appraisal.id.desc())
     )
     return rows.first()
+
+
+def appraisers_of(session: Session, package_id: uuid.UUID) -> tuple[list[uuid.UUID], list[str]]:
+    """Return the organisations that appraise or appraised a package, and the names of who signed. No visibility check.
+
+    Whoever declined the work is left out.
+    """
+    engaged = select(Appraisal).where(Appraisal.package_id == package_id, Appraisal.engaged_at.is_not(None))
+    appraisals = session.scalars(engaged).all()
+    signers = select(AppraisalSigner.name).where(AppraisalSigner.appraisal_id.in_([one.id for one in appraisals]))
+    return sorted({one.valuer_organisation_id for one in appraisals}), list(session.scalars(signers.distinct()))

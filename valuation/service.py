@@ -3,6 +3,7 @@
 from valuation.appraising import (
     AppraisalShown,
     accepted_appraisal,
+    appraisers_of,
     attach_report,
     decide,
     decline,
@@ -33,6 +34,7 @@ __all__ = [
     "Opinion",
     "Valuation",
     "accepted_appraisal",
+    "appraisers_of",
     "attach_report",
     "decide",
     "decline",

@@ -2,10 +2,13 @@
 
 import hashlib
 import json
+from collections.abc import Iterable
 from typing import Any, Final
 
 MAX_INTEGER: Final = 2**53 - 1
 """Largest integer that every JSON reader keeps exactly (RFC 7493)."""
+
+_encode: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 
 
 def canonical(value: Any) -> bytes:
@@ -14,17 +17,24 @@ def canonical(value: Any) -> bytes:
     Takes null, booleans, integers up to 2**53 - 1, text, lists and objects. There is no rule here for fractions because
     no document of ours holds one: a float is a programming error (TypeError).
     """
-    return json.dumps(_ordered(value), ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+    return _encode(_ordered(value)).encode()
 
 
 def _ordered(value: Any) -> Any:
     if isinstance(value, dict):
-        return {name: _ordered(value[name]) for name in sorted(value, key=lambda name: name.encode("utf-16-be"))}
+        return {name: _ordered(value[name]) for name in _sorted(value)}
     if isinstance(value, list):
         return [_ordered(item) for item in value]
     if value is None or isinstance(value, (bool, str)) or (type(value) is int and abs(value) <= MAX_INTEGER):
         return value
     raise TypeError(f"{type(value).__name__} has no place in a canonical document")
+
+
+def _sorted(names: Iterable[str]) -> list[str]:
+    """Return names in order of their UTF-16 code units, which for ASCII is the order of text."""
+    if all(map(str.isascii, names)):
+        return sorted(names)
+    return sorted(names, key=lambda name: name.encode("utf-16-be"))
 
 
 def fingerprint(value: Any) -> str:

@@ -54,10 +54,11 @@ REGISTRATION: Final = Lifecycle(
 
 
 class AwardState(enum.StrEnum):
-    """Where an award stands. Pending and contracted are in force; there is at most one in force per auction."""
+    """Where an award stands. Pending, protocol confirmed and contracted are in force: at most one for each slot."""
 
     WAITING = "waiting"
     PENDING = "pending"
+    PROTOCOL_CONFIRMED = "protocol_confirmed"
     CONTRACTED = "contracted"
     FAILED = "failed"
     RELEASED = "released"
@@ -69,8 +70,11 @@ AWARD: Final = Lifecycle(
     [
         (AwardState.WAITING, "promote", AwardState.PENDING),
         (AwardState.WAITING, "release", AwardState.RELEASED),
+        (AwardState.PENDING, "confirm_protocol", AwardState.PROTOCOL_CONFIRMED),
         (AwardState.PENDING, "confirm_contract", AwardState.CONTRACTED),
         (AwardState.PENDING, "fail", AwardState.FAILED),
+        (AwardState.PROTOCOL_CONFIRMED, "confirm_contract", AwardState.CONTRACTED),
+        (AwardState.PROTOCOL_CONFIRMED, "fail", AwardState.FAILED),
     ],
 )
 
@@ -83,21 +87,43 @@ class AuctionOutcome(enum.StrEnum):
     WITHDRAWN = "withdrawn"
 
 
+class EntryKind(enum.StrEnum):
+    """What an entry of an auction's log says: an accepted attempt, or an act of the operator."""
+
+    BID = "bid"
+    MAXIMUM = "maximum"
+    ACCEPT = "accept"
+    WITHDRAW = "withdraw"
+    SUSPEND = "suspend"
+    RESUME = "resume"
+    VOID = "void"
+
+
 class LiveState(enum.StrEnum):
     """How an auction looks at an instant; `ended` until its outcome is written down."""
 
     SCHEDULED = "scheduled"
     OPEN = "open"
+    SUSPENDED = "suspended"
     ENDED = "ended"
     SOLD = "sold"
     UNSOLD = "unsold"
     WITHDRAWN = "withdrawn"
 
 
-def live_state(*, opens_at: datetime, ends_at: datetime, outcome: AuctionOutcome | None, at: datetime) -> LiveState:
+def live_state(
+    *,
+    opens_at: datetime,
+    ends_at: datetime,
+    outcome: AuctionOutcome | None,
+    at: datetime,
+    suspended_at: datetime | None = None,
+) -> LiveState:
     """Return the state at an instant: open means `opens_at <= at < ends_at`, whoever has noticed."""
     if outcome is not None:
         return LiveState(outcome.value)
+    if suspended_at is not None:
+        return LiveState.SUSPENDED
     if at < opens_at:
         return LiveState.SCHEDULED
     return LiveState.OPEN if at < ends_at else LiveState.ENDED

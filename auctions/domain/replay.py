@@ -9,16 +9,44 @@ from datetime import datetime
 from typing import Any, Final
 
 from auctions.domain.canonical import Chain
-from auctions.domain.english import EnglishFormat, instant
-from auctions.domain.formats import Answer, Event, EventKind, Format, Outcome, Play
+from auctions.domain.dutch import DutchFormat
+from auctions.domain.english import EnglishFormat
+from auctions.domain.formats import (
+    Answer,
+    AttemptKind,
+    Award,
+    Event,
+    EventKind,
+    Format,
+    Outcome,
+    Play,
+    TooMuchWork,
+)
+from auctions.domain.gong import GongFormat
+from auctions.domain.hybrid_dutch import HybridDutchFormat
+from auctions.domain.package import MAX_LOTS, Package, PackageFormat
+from auctions.domain.proxy import ProxyFormat
+from auctions.domain.reading import instant
+from auctions.domain.sealed import SealedFormat
+from auctions.domain.two_phase import TwoPhaseFormat
 from marketplace.clock import format_instant
-from marketplace.documents import Node
+from marketplace.documents import BadDocument, Node
 from marketplace.money import exponent
 
-ENGINE: Final = "auctions-1.0.0"
+ENGINE: Final = "auctions-2.0.0"
 """Version of the rules; it changes whenever any document could get another answer."""
 
-FORMATS: Final[Mapping[str, Format]] = {"english": EnglishFormat()}
+FORMATS: Final[Mapping[str, Format]] = {
+    "english": EnglishFormat(),
+    "proxy": ProxyFormat(),
+    "two_phase": TwoPhaseFormat(),
+    "sealed_first_price": SealedFormat(second_price=False),
+    "sealed_second_price": SealedFormat(second_price=True),
+    "dutch": DutchFormat(),
+    "hybrid_dutch": HybridDutchFormat(),
+    "gong": GongFormat(),
+    "package": PackageFormat(),
+}
 """The formats that this version plays, by name."""
 
 _COMMON: Final = ("format", "currency", "opens_at")
@@ -31,11 +59,19 @@ _OPERATOR: Final[Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Rulebook:
-    """Rules as they were read: the currency, the format, and a play without events."""
+    """Rules as they were read, immutable: the currency, the format, and the rules as the format takes them."""
 
     currency: str
     format: Format
-    play: Play
+    rules: Any
+
+    def start(self) -> Play:
+        """Return a new play without events."""
+        return self.format.start(self.rules)
+
+    def load(self, dump: Mapping[str, Any]) -> Play:
+        """Return the play that `Play.dump` was taken from; it must have been played under these rules."""
+        return self.format.load(self.rules, dump)
 
 
 def read_rules(node: Node) -> Rulebook:
@@ -45,7 +81,7 @@ def read_rules(node: Node) -> Rulebook:
     played = FORMATS[node.child("format").one_of(list(FORMATS))]
     members = node.object([*_COMMON, *played.required], played.optional)
     currency = members["currency"].currency()
-    return Rulebook(currency=currency, format=played, play=played.play(members, currency))
+    return Rulebook(currency=currency, format=played, rules=played.read(members, currency))
 
 
 def _every_key() -> list[str]:
@@ -56,6 +92,7 @@ def replay(document: Node) -> dict[str, Any]:
     """Play a document `{"rules", "events", "as_of"}` and return its answer; raise `BadDocument`."""
     members = document.object(["rules", "events"], ["as_of"])
     book = read_rules(members["rules"])
+    play = book.start()
     nodes = members["events"].list()
     events = _read_events(nodes, book)
     as_of = instant(members["as_of"]) if members["as_of"].given else None
@@ -64,11 +101,39 @@ def replay(document: Node) -> dict[str, Any]:
     for index, event in enumerate(events):
         if as_of is not None and event.at > as_of:
             break
-        answer = {"event": index} | _render_answer(book.play.step(event), book.currency)
+        answer = {"event": index} | _render_answer(_step(play, event, nodes[index]), book.currency)
         chain.add(event=nodes[index].value, answer=answer)
         answers.append(answer)
-    outcome = _render_outcome(book.play.outcome(as_of), book.currency)
+    outcome = _render_outcome(_outcome(play, as_of, members["events"]), book.currency)
     return outcome | {"answers": answers, "log_hash": chain.text, "engine": ENGINE}
+
+
+def winning_bids(document: Any) -> dict[str, Any] | None:
+    """Return inputs and both results of a package auction's winner determination; None for every other format."""
+    members = Node(document).object(["rules", "events"], ["as_of"])
+    book = read_rules(members["rules"])
+    play = book.start()
+    if not isinstance(play, Package):
+        return None
+    for event in _read_events(members["events"].list(), book):
+        play.step(event)
+    found = play.solution()
+    return {"inputs": found.inputs, "solver": found.solver, "recheck": found.recheck}
+
+
+def _step(play: Play, event: Event, node: Node) -> Answer:
+    try:
+        return play.step(event)
+    except TooMuchWork:
+        raise BadDocument(node.pointer, event.kind, "fewer voids between so many attempts") from None
+
+
+def _outcome(play: Play, as_of: datetime | None, node: Node) -> Outcome:
+    try:
+        return play.outcome(as_of)
+    except TooMuchWork:
+        found = f"{len(node.value)} events"
+        raise BadDocument(node.pointer, found, "so few bids or voids that the best can be proven") from None
 
 
 def _read_events(nodes: list[Node], book: Rulebook) -> list[Event]:
@@ -84,18 +149,34 @@ def _read_events(nodes: list[Node], book: Rulebook) -> list[Event]:
 def _read_event(node: Node, book: Rulebook) -> Event:
     kinds = [*book.format.attempts, *EventKind]
     if not isinstance(node.value, dict) or "kind" not in node.value:
-        node.object(["at", "kind"], ["bidder", "amount", "reason"])
+        node.object(["at", "kind"], ["bidder", "amount", "lots", "reason"])
     kind = node.child("kind").one_of(kinds)
-    required, optional = _OPERATOR.get(kind) or (tuple(book.format.attempts[kind]), ())
+    required, optional = _OPERATOR.get(kind) or book.format.attempts[kind]
     members = node.object(["at", "kind", *required], optional)
     if "reason" in members and members["reason"].given:
         members["reason"].text(minimum=0)
+    amount = members.get("amount")
+    given = amount is not None and ("amount" in required or amount.given)
+    minor = amount.amount(book.currency).minor if amount is not None and given else None
+    seen = kind == AttemptKind.ACCEPT
     return Event(
         at=instant(members["at"]),
         kind=kind,
         bidder=members["bidder"].text() if "bidder" in members else "",
-        amount=members["amount"].amount(book.currency).minor if "amount" in members else 0,
+        amount=0 if seen or minor is None else minor,
+        seen=minor if seen else None,
+        lots=_read_lots(members["lots"]) if "lots" in members else (),
     )
+
+
+def _read_lots(node: Node) -> tuple[str, ...]:
+    lots: dict[str, None] = {}
+    for row in node.list(minimum=1, maximum=MAX_LOTS):
+        lot = row.text()
+        if lot in lots:
+            raise row.refuse("each lot once")
+        lots[lot] = None
+    return tuple(lots)
 
 
 def _render_answer(answer: Answer, currency: str) -> dict[str, Any]:
@@ -120,11 +201,14 @@ def _render_outcome(outcome: Outcome, currency: str) -> dict[str, Any]:
         "extensions": outcome.extensions,
         "accepted": outcome.accepted,
         "ranking": [{"bidder": row.bidder, "amount": _text(row.amount, currency)} for row in outcome.ranking],
-        "awards": [
-            {"bidder": award.bidder, "price": _text(award.price, currency), "state": award.state.value}
-            for award in outcome.awards
-        ],
+        "awards": [_render_award(award, currency) for award in outcome.awards],
     }
+
+
+def _render_award(award: Award, currency: str) -> dict[str, Any]:
+    lots = {"lots": list(award.lots)} if award.lots else {}
+    price = _text(award.price, currency)
+    return {"bidder": award.bidder, **lots, "price": price, "state": award.state.value}
 
 
 def _instant(at: datetime | None) -> str | None:

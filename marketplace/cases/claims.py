@@ -1,12 +1,12 @@
 """Cases as people and later stages meet them: lists, one case, withdrawal, the reveal of an identity, bulk moves."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, Uuid, exists, func, literal, select
+from sqlalchemy import ColumnElement, Select, Uuid, exists, false, func, literal, select
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session, aliased
 
@@ -212,6 +212,17 @@ def figures(case_ids: Sequence[uuid.UUID]) -> Select[*tuple[Any, ...]]:
         .outerjoin(Collateral, Collateral.case_id == Case.id)
         .where(among(case_ids))
     )  # fmt: skip
+
+
+def matching_obligors(*, fingerprints: Collection[bytes], names: Collection[bytes]) -> Select[*tuple[Any, ...]]:
+    """Query of the obligors that have one of these identity numbers or names: `case_id`, `certain`; locks nothing.
+
+    `certain` says that the identity number matched. No visibility check: who asks shows no case to anybody.
+    """
+    certain = Obligor.fingerprint.in_(fingerprints)
+    return select(Obligor.case_id, func.coalesce(certain, false()).label("certain")).where(
+        certain | Obligor.name_fingerprint.in_(names)
+    )
 
 
 def move_cases(session: Session, *, case_ids: Sequence[uuid.UUID], verb: str, actor: Actor, at: datetime) -> int:

@@ -147,7 +147,10 @@ class Case(Base):
 
 
 class Obligor(Base):
-    """Who owes. Name, identity number and phone are sealed; the fingerprint matches the same person elsewhere."""
+    """Who owes. Name, identity number and phone are sealed; the fingerprint matches the same person elsewhere.
+
+    `name_fingerprint` matches namesakes too; None for obligors of tapes that were read before it was kept.
+    """
 
     __tablename__ = "obligors"
     id: Mapped[uuid.UUID] = key()
@@ -160,6 +163,7 @@ class Obligor(Base):
     phone_sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
     fingerprint: Mapped[bytes | None] = mapped_column(LargeBinary)
     content_fingerprint: Mapped[bytes] = mapped_column(LargeBinary)
+    name_fingerprint: Mapped[bytes | None] = mapped_column(LargeBinary)
     birth_year: Mapped[int | None]
     sex: Mapped[Sex | None] = mapped_column(enum_column(Sex))
     province: Mapped[str | None]

@@ -62,6 +62,8 @@ def _seal_role(frame: pl.DataFrame, role: ObligorRole, *, vault: Vault, organisa
     contents = there.select(pl.concat_str(parts, separator=_KEY)).to_series()
     prints = _hex([vault.fingerprint(text) for text in contents])
     made[f"{prefix}content_fingerprint"] = pl.Series(prints, dtype=pl.String)
+    names = _hex([vault.name_fingerprint(text) for text in there[f"{prefix}name"]])
+    made[f"{prefix}name_fingerprint"] = pl.Series(names, dtype=pl.String)
     made[f"{prefix}masked_name"] = pl.Series([mask_name(text) for text in there[f"{prefix}name"]], dtype=pl.String)
     rest = frame.drop(f"{prefix}{field}" for field in PERSONAL)
     return rest.join(pl.DataFrame(made), on="row", how="left", maintain_order="left")

@@ -23,7 +23,8 @@ _CASE_COLUMNS: Final = (
 )  # fmt: skip
 _OBLIGOR_COLUMNS: Final = {
     "masked_name": "text", "name_sealed": "bytea", "identity_kind": "text", "identity_number_sealed": "bytea",
-    "phone_sealed": "bytea", "fingerprint": "bytea", "content_fingerprint": "bytea", "birth_year": "bigint",
+    "phone_sealed": "bytea", "fingerprint": "bytea", "content_fingerprint": "bytea", "name_fingerprint": "bytea",
+    "birth_year": "bigint",
     "sex": "text", "province": "text",
 }  # fmt: skip
 _COLLATERAL_COLUMNS: Final = {

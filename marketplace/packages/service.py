@@ -16,6 +16,7 @@ from marketplace.packages.domain.header import PackageHeader, package_header
 from marketplace.packages.domain.package import FrozenCase, PackageState
 from marketplace.packages.freezing import freeze_package, frozen_cases
 from marketplace.packages.models import Package, Stratum, TapeVersion
+from marketplace.packages.relations import has_companies_outside, owes_in
 
 __all__ = [
     "FrozenCase",
@@ -30,10 +31,12 @@ __all__ = [
     "frozen_cases",
     "full_tape",
     "get_package",
+    "has_companies_outside",
     "header",
     "list_package",
     "list_packages",
     "masked_tape",
+    "owes_in",
     "package_header",
     "require_package",
     "sell_package",

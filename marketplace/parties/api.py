@@ -241,3 +241,34 @@ def list_keys(page: dict[str, Any], organisation_id: uuid.UUID) -> Page[models.A
 def revoke_key(api_key_id: uuid.UUID) -> models.ApiKey:
     """End an API key, at once; a second time changes nothing."""
     return service.revoke_key(http.session(), api_key_id=api_key_id, actor=http.actor(), at=http.at())
+
+
+@blueprint.post("/organisations/<uuid:organisation_id>/affiliates", policy=_MANAGE, idempotent=True)
+@blueprint.arguments(schemas.AffiliateIn)
+@blueprint.response(201, schemas.AffiliateOut)
+def add_affiliate(data: dict[str, Any], organisation_id: uuid.UUID) -> models.Affiliate:
+    """Name an owner, officer or member of staff; conflicts of interest are looked for by it."""
+    return service.add_affiliate(
+        http.session(),
+        organisation_id=organisation_id,
+        **data,
+        vault=current().vault,
+        actor=http.actor(),
+        at=http.at(),
+    )
+
+
+@blueprint.get("/organisations/<uuid:organisation_id>/affiliates", policy=reads(*_MANAGERS))
+@blueprint.arguments(PageArgs, location="query")
+@blueprint.response(200, page_of(schemas.AffiliateOut))
+def list_affiliates(page: dict[str, Any], organisation_id: uuid.UUID) -> Page[models.Affiliate]:
+    """List who stands behind an organisation, without identity numbers."""
+    return service.list_affiliates(http.session(), organisation_id=organisation_id, **page, actor=http.actor())
+
+
+@blueprint.post("/affiliates/<uuid:affiliate_id>/remove", policy=_DECIDE)
+@blueprint.arguments(ReasonIn)
+@blueprint.response(200, schemas.AffiliateOut)
+def remove_affiliate(data: dict[str, Any], affiliate_id: uuid.UUID) -> models.Affiliate:
+    """Take an affiliate off, with a reason; a second time changes nothing."""
+    return service.remove_affiliate(http.session(), affiliate_id=affiliate_id, **data, actor=http.actor(), at=http.at())

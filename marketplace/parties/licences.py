@@ -3,7 +3,7 @@
 import uuid
 from datetime import date, datetime
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, Select, literal, or_, select
 from sqlalchemy.orm import Session
 
 from marketplace import audit, db
@@ -93,19 +93,29 @@ def list_licences(
     return db.page(session, query, key_column=Licence.id, cursor=cursor, limit=limit)
 
 
-def licence_in_force(session: Session, organisation_id: uuid.UUID, *, at: datetime) -> bool:
-    """Whether the organisation is active with an approved licence that holds on the day of `at` (market's zone)."""
-    day = local_date(at, domain.MARKET_ZONE)
-    approved = (
-        select(Licence.valid_from_on, Licence.valid_until_on)
+def licences_in_force(day: ColumnElement[date]) -> Select[uuid.UUID, domain.LicenceKind]:
+    """Query of (`organisation_id`, `kind`): approved licences of active organisations that hold on a day.
+
+    `day` is a day of the market's zone, as a value of SQL. The rule is that of `domain.holds_on`.
+    """
+    return (
+        select(Licence.organisation_id, Licence.kind)
         .join(Organisation, Organisation.id == Licence.organisation_id)
         .where(
-            Organisation.id == organisation_id,
             Organisation.state == domain.OrganisationState.ACTIVE,
             Licence.state == domain.LicenceState.APPROVED,
+            Licence.valid_from_on <= day,
+            or_(Licence.valid_until_on.is_(None), Licence.valid_until_on > day),
         )
     )
-    return any(
-        domain.holds_on(day, valid_from_on=row.valid_from_on, valid_until_on=row.valid_until_on)
-        for row in session.execute(approved)
-    )
+
+
+def market_day(at: datetime) -> date:
+    """Return the day of `at` in the market's zone, on which licences are counted."""
+    return local_date(at, domain.MARKET_ZONE)
+
+
+def licence_in_force(session: Session, organisation_id: uuid.UUID, *, at: datetime) -> bool:
+    """Whether the organisation is active with an approved licence that holds on the day of `at` (market's zone)."""
+    query = licences_in_force(literal(market_day(at))).where(Licence.organisation_id == organisation_id)
+    return session.execute(query.limit(1)).first() is not None

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from marketplace.actor import OrganisationKind, Role, Scope
 from marketplace.db import Base, enum_column, key
 from marketplace.parties.domain import LicenceKind, LicenceState, OrganisationState, UserState
+from marketplace.parties.domain.affiliates import AffiliateKind
 
 
 def _some_of(column: str, kind: type[enum.StrEnum]) -> str:
@@ -136,6 +137,36 @@ class ApiKey(Base):
         CheckConstraint(_some_of("roles", Role), "roles_known"),
         CheckConstraint(_some_of("scopes", Scope), "scopes_known"),
         Index("uq_api_keys_secret_hash", "secret_hash", unique=True),
+    )
+
+
+class Affiliate(Base):
+    """Somebody who stands behind an organisation. The identity number is sealed; fingerprints match it elsewhere."""
+
+    __tablename__ = "affiliates"
+    id: Mapped[uuid.UUID] = key()
+    organisation_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("organisations.id"), index=True)
+    kind: Mapped[AffiliateKind] = mapped_column(enum_column(AffiliateKind))
+    name: Mapped[str]
+    name_fingerprint: Mapped[bytes] = mapped_column(LargeBinary)
+    identity_sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
+    fingerprint: Mapped[bytes | None] = mapped_column(LargeBinary)
+    created_at: Mapped[datetime]
+    removed_at: Mapped[datetime | None]
+
+    __table_args__ = (
+        CheckConstraint("(identity_sealed IS NULL) = (fingerprint IS NULL)", "fingerprint_with_identity"),
+        CheckConstraint("kind = 'staff' OR fingerprint IS NOT NULL", "identity_of_owners"),
+        CheckConstraint("octet_length(fingerprint) = 32", "fingerprint_length"),
+        CheckConstraint("octet_length(name_fingerprint) = 32", "name_fingerprint_length"),
+        Index(
+            "uq_affiliates_live",
+            "organisation_id",
+            "kind",
+            "fingerprint",
+            unique=True,
+            postgresql_where=text("removed_at IS NULL"),
+        ),
     )
 
 

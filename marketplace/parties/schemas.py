@@ -8,6 +8,7 @@ import marshmallow as ma
 from marketplace.actor import OrganisationKind, Role, Scope
 from marketplace.fields import Choice, Day, Id, Instant, Schema, Text
 from marketplace.parties.domain import LicenceKind, LicenceState, OrganisationState, UserState
+from marketplace.parties.domain.affiliates import AffiliateKind
 from marketplace.parties.domain.credentials import PASSWORD_LENGTH_MAX, PASSWORD_LENGTH_MIN
 
 
@@ -153,3 +154,22 @@ class IssuedKeyOut(Schema):
 
     key = ma.fields.Nested(ApiKeyOut, required=True)
     secret = ma.fields.String(required=True)
+
+
+class AffiliateIn(Schema):
+    """Somebody who stands behind an organisation; owners and officers with their identity number or company code."""
+
+    kind = Choice(AffiliateKind, required=True)
+    name = Text(maximum=200, required=True)
+    identity_number = Text(maximum=40, load_default=None, allow_none=True)
+
+
+class AffiliateOut(Schema):
+    """An affiliate. The identity number is kept sealed and never shown."""
+
+    id = Id(required=True)
+    organisation_id = Id(required=True)
+    kind = Choice(AffiliateKind, required=True)
+    name = ma.fields.String(required=True)
+    created_at = Instant(required=True)
+    removed_at = Instant(allow_none=True, required=True)

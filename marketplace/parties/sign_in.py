@@ -6,6 +6,7 @@ must be counted is *returned*, not raised: raising would roll the count back wit
 
 import secrets
 import uuid
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -146,12 +147,12 @@ _ORGANISATION: Final = (Organisation.id.label("organisation_id"), Organisation.k
 _ACTIVE: Final = Organisation.state == domain.OrganisationState.ACTIVE
 
 _BY_SESSION: Final = (
-    select(*_ORGANISATION, User.id.label("user_id"), User.name, User.roles)
+    select(*_ORGANISATION, UserSession.token_hash, User.id.label("user_id"), User.name, User.roles)
     .select_from(UserSession)
     .join(User, User.id == UserSession.user_id)
     .join(Organisation, Organisation.id == User.organisation_id)
     .where(
-        UserSession.token_hash == bindparam("hash"),
+        UserSession.token_hash.in_(bindparam("hashes", expanding=True)),
         UserSession.expires_at > bindparam("at"),
         UserSession.ended_at.is_(None),
         User.state == domain.UserState.ACTIVE,
@@ -160,11 +161,11 @@ _BY_SESSION: Final = (
 )
 
 _BY_KEY: Final = (
-    select(*_ORGANISATION, ApiKey.id.label("api_key_id"), ApiKey.name, ApiKey.roles, ApiKey.scopes)
+    select(*_ORGANISATION, ApiKey.secret_hash, ApiKey.id.label("api_key_id"), ApiKey.name, ApiKey.roles, ApiKey.scopes)
     .select_from(ApiKey)
     .join(Organisation, Organisation.id == ApiKey.organisation_id)
     .where(
-        ApiKey.secret_hash == bindparam("hash"),
+        ApiKey.secret_hash.in_(bindparam("hashes", expanding=True)),
         ApiKey.expires_at > bindparam("at"),
         ApiKey.revoked_at.is_(None),
         _ACTIVE,
@@ -178,13 +179,21 @@ def authenticate(session: Session, token: str, *, at: datetime) -> Actor | None:
     Asked on every request, so ending a session, revoking a key, disabling a user or suspending an organisation works
     from the next request on.
     """
-    if credentials.is_session_token(token):
-        person = session.execute(_BY_SESSION, {"hash": token_hash(token), "at": at}).one_or_none()
-        return _actor(person, user_id=person.user_id) if person else None
-    if credentials.is_api_key(token):
-        key = session.execute(_BY_KEY, {"hash": token_hash(token), "at": at}).one_or_none()
-        return _actor(key, api_key_id=key.api_key_id, scopes=key.scopes) if key else None
-    return None
+    return authenticate_all(session, [token], at=at).get(token)
+
+
+def authenticate_all(session: Session, tokens: Collection[str], *, at: datetime) -> dict[str, Actor]:
+    """Return who holds these tokens at this instant, without those that nobody holds: one query for each kind."""
+    people = {token_hash(token): token for token in tokens if credentials.is_session_token(token)}
+    keys = {token_hash(token): token for token in tokens if credentials.is_api_key(token)}
+    found = {}
+    if people:
+        for row in session.execute(_BY_SESSION, {"hashes": list(people), "at": at}):
+            found[people[bytes(row.token_hash)]] = _actor(row, user_id=row.user_id)
+    if keys:
+        for row in session.execute(_BY_KEY, {"hashes": list(keys), "at": at}):
+            found[keys[bytes(row.secret_hash)]] = _actor(row, api_key_id=row.api_key_id, scopes=row.scopes)
+    return found
 
 
 def _actor(

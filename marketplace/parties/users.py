@@ -143,3 +143,17 @@ def find_user(session: Session, user_id: uuid.UUID, *, organisation_id: uuid.UUI
     """Return an active user of an organisation, None when there is none. No visibility check."""
     query = select(User).where(User.organisation_id == organisation_id, User.state == domain.UserState.ACTIVE)
     return session.scalars(query.where(User.id == user_id)).one_or_none()
+
+
+def may_sign_in(session: Session, user_id: uuid.UUID) -> bool:
+    """Whether a user is enabled in an active organisation. For what acts on a person's behalf without a session."""
+    query = (
+        select(User.id)
+        .join(models.Organisation, models.Organisation.id == User.organisation_id)
+        .where(
+            User.id == user_id,
+            User.state == domain.UserState.ACTIVE,
+            models.Organisation.state == domain.OrganisationState.ACTIVE,
+        )
+    )
+    return session.scalar(query) is not None

@@ -11,8 +11,11 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from auctions import service
+from auctions import service, signing
+from due_diligence import models as rooms
 from due_diligence import service as due_diligence
+from due_diligence.domain.rooms import GrantBasis, GrantState, RoomAccess, RoomState
+from marketplace import runtime
 from marketplace.actor import SYSTEM
 from marketplace.clock import format_instant
 from marketplace.packages.domain.package import PackageState
@@ -55,7 +58,6 @@ class Stage:
     sessions: Any
     room: Any = field(default_factory=lambda: types.SimpleNamespace(id=None, state="open"))
     appraised: bool = True
-    agreed: bool = True
     packages: list[Any] = field(default_factory=list)
 
     def at(self, moment):
@@ -78,16 +80,54 @@ class Stage:
                 created_at=self.clock.now(),
             )  # fmt: skip
             session.add(row)
+            session.flush()
+            self._admit(session, row)
         self.packages.append(row.id)
         return row.id
+
+    def _admit(self, session, package):
+        """A room of the package in which every buyer has accepted the agreement."""
+        at, seller = self.clock.now(), package.organisation_id
+        room = rooms.Room(
+            package_id=package.id, organisation_id=seller, access=RoomAccess.INVITED, state=RoomState.OPEN,
+            created_at=at,
+        )  # fmt: skip
+        session.add(room)
+        session.flush()
+        text_of = rooms.AgreementVersion(
+            room_id=room.id, number=1, text_zh="保密", text_en="secret", sha256="0" * 64, created_at=at
+        )
+        session.add(text_of)
+        for who in (self.people.buyer, self.people.other_buyer, self.people.third_buyer):
+            grant = rooms.Grant(
+                room_id=room.id, organisation_id=who.organisation_id, basis=GrantBasis.INVITATION,
+                state=GrantState.LIVE, created_at=at,
+            )  # fmt: skip
+            session.add(grant)
+            session.flush()
+            session.add(
+                rooms.AgreementAcceptance(
+                    grant_id=grant.id, agreement_version_id=text_of.id, sha256="0" * 64, at=at,
+                    organisation_id=who.organisation_id, user_id=who.user_id, user_name="x",
+                )
+            )  # fmt: skip
+
+    def agree(self, agreed):
+        """Every buyer's access to every room holds, or is taken back."""
+        with self.sessions.begin() as session:
+            session.execute(text("UPDATE grants SET state = :state"), {"state": "live" if agreed else "revoked"})
 
     def draft(self, **more):
         body = {"package_id": str(self.package())} | terms(**more)
         return self.api.as_(self.people.seller).ok("POST", "/listings", 201, json=body)
 
     def publish(self, **more):
+        """A published listing whose auction takes attempts as fast as they come."""
         draft = self.draft(**more)
-        return self.api.as_(self.people.seller).ok("POST", f"/listings/{draft['id']}/publish")
+        shown = self.api.as_(self.people.seller).ok("POST", f"/listings/{draft['id']}/publish")
+        with self.sessions.begin() as session:
+            session.execute(text("UPDATE auctions SET attempt_interval_seconds = 0"))
+        return shown
 
     def registered(self, listing, who, *, approve=True, cover=True):
         """A registration of `who`, approved and covered on demand."""
@@ -121,8 +161,10 @@ class Stage:
 @pytest.fixture
 def stage(api, people, clock, sessions, monkeypatch):
     made = Stage(api, people, clock, sessions)
-    monkeypatch.setattr(valuation, "accepted_appraisal", lambda *_, **__: object() if made.appraised else None)
+    appraisal = types.SimpleNamespace(value_minor=100_000_00)
+    monkeypatch.setattr(valuation, "accepted_appraisal", lambda *_, **__: appraisal if made.appraised else None)
     monkeypatch.setattr(due_diligence, "room_of_package", lambda *_: made.room)
-    monkeypatch.setattr(due_diligence, "agreement_in_force", lambda *_, **__: made.agreed)
+    with sessions.begin() as session:
+        signing.ensure_key(session, vault=runtime.current().vault, at=clock.at)
     made.at(clock.at)
     return made

@@ -139,19 +139,42 @@ def test_a_clock_that_goes_back_never_puts_a_bid_before_an_earlier_one(stage):
     assert stage.bid(listing, people.other_buyer, "105000.00").get_json()["server_time"] == "2026-03-02T12:10:00.000Z"
 
 
-def test_postgresql_itself_holds_the_order_of_bids_and_never_changes_one(stage):
+def test_postgresql_itself_holds_the_order_of_the_log_and_never_changes_it(stage):
     people = stage.people
     listing = stage.live(people.buyer, people.other_buyer)
     stage.bid(listing, people.buyer, "100000.00")
     copy = (
-        "INSERT INTO bids SELECT gen_random_uuid(), auction_id, sequence + {gap}, registration_id,"
-        " amount_minor + {more}, at + interval '{shift}', ends_at, '{key}', NULL, NULL FROM bids"
+        "INSERT INTO auction_events (auction_id, number, listing_id, kind, sequence, accepted, registration_id,"
+        " amount_minor, reason, at, price_minor, leader, ends_at, extensions, idempotency_digest, hash)"
+        " SELECT auction_id, number + {gap}, listing_id, kind, sequence + {next}, accepted + {next}, registration_id,"
+        " amount_minor, '', at + interval '{shift}', price_minor + {more}, leader, ends_at + interval '{end}', 0,"
+        " sha256('{gap}{next}{more}'), hash FROM auction_events"
     )
-    for gap, more, shift in ((0, 1, "0"), (2, 1, "0"), (1, 0, "0"), (1, -1, "0"), (1, 1, "-1 ms")):
+    good = {"gap": 1, "next": 1, "more": 0, "shift": "0", "end": "0"}
+    for wrong in ({"gap": 0}, {"gap": 2}, {"next": 0}, {"next": 2}, {"more": -1}, {"shift": "-1 ms"}, {"end": "-1 ms"}):
         with stage.sessions() as session, pytest.raises(IntegrityError):
-            session.execute(text(copy.format(gap=gap, more=more, shift=shift, key="x")))
-    for statement in ("UPDATE bids SET amount_minor = 1", "DELETE FROM bids", "TRUNCATE bids CASCADE"):
+            session.execute(text(copy.format(**good | wrong)))
+    for statement in (
+        "UPDATE auction_events SET reason = 'x'",
+        "DELETE FROM auction_events",
+        "TRUNCATE auction_events",
+    ):
         with stage.sessions() as session, pytest.raises(IntegrityError, match="append-only"):
-            session.execute(text(statement))
+            session.execute(text(statement + (" CASCADE" if "TRUNCATE" in statement else "")))
     with stage.sessions.begin() as session:
-        session.execute(text(copy.format(gap=1, more=1, shift="0", key="y")))
+        session.execute(text(copy.format(**good)))
+
+
+def test_postgresql_keeps_strangers_out_of_an_auction(stage):
+    people = stage.people
+    listing, other = stage.live(people.buyer), None
+    stage.at(OPENS - timedelta(minutes=1))
+    other = stage.publish()
+    stage.registered(other, people.other_buyer)
+    stage.at(OPENS)
+    stage.bid(listing, people.buyer, "100000.00")
+    foreign = "(SELECT id FROM registrations WHERE listing_id <> a.listing_id LIMIT 1)"
+    with stage.sessions() as session, pytest.raises(IntegrityError, match="fk_auctions_leader_of_listing"):
+        session.execute(
+            text(f"UPDATE auctions a SET leader_registration_id = {foreign} WHERE leader_registration_id IS NOT NULL")
+        )

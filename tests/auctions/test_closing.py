@@ -12,7 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
 from auctions import service
-from auctions.closing import AwardInForce
+from auctions.awards import AwardInForce
 from auctions.domain.replay import replay
 from marketplace.actor import SYSTEM
 from marketplace.documents import Node
@@ -230,5 +230,5 @@ def test_when_winner_fails_and_runner_up_is_released_the_package_is_free(stage, 
 
 def test_postgresql_allows_one_award_in_force(stage, awards):
     with stage.sessions() as session, pytest.raises(IntegrityError, match="uq_awards_in_force"):
-        session.execute(text("UPDATE awards SET state = 'pending'"))
+        session.execute(text("UPDATE awards SET state = 'pending', in_force_at = created_at"))
     assert awards

@@ -114,7 +114,7 @@ def play(data, model, count):
     return events, answers
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(case=auctions(), data=st.data(), count=st.integers(0, 25))
 def test_equals_the_reference_model(case, data, count):
     rules, model = case

@@ -43,9 +43,9 @@ def test_who_may_not_apply(stage):
     people, listing = stage.people, stage.publish()
     assert refusal(apply(stage, listing, people.buyer_analyst)) == (403, "role_missing")
     assert refusal(apply(stage, listing, people.seller)) == (403, "role_missing")
-    stage.agreed = False
+    stage.agree(False)
     assert refusal(apply(stage, listing, people.buyer)) == (403, "agreement_not_in_force")
-    stage.agreed = True
+    stage.agree(True)
     assert apply(stage, listing, people.buyer).status_code == 201
     assert refusal(apply(stage, listing, people.buyer)) == (409, "already_registered")
     stage.at(OPENS)

@@ -19,8 +19,9 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session, sessionmaker
 from werkzeug.serving import make_server
 
+from auctions import signing
 from demo import tape
-from marketplace import http
+from marketplace import http, runtime
 from marketplace.clock import format_instant
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -231,6 +232,8 @@ def appraised(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def market(api: Client, people: People, sessions: Any, work: Any, appraised: None) -> Market:
+    with sessions.begin() as session:
+        signing.ensure_key(session, vault=runtime.current().vault, at=datetime(2020, 1, 1, tzinfo=UTC))
     return Market(api, people, sessions, work)
 
 

@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 
 from auctions import service as auctions
+from auctions.award_models import Award
+from auctions.domain.awards import AwardTerms
 from auctions.events import AuctionAwarded, AuctionFailed
-from auctions.models import Auction, Award, Listing, Registration
+from auctions.models import Auction, Listing, Registration
 from marketplace import db, outbox
 from marketplace.actor import SYSTEM
 from marketplace.packages import service as packages
@@ -98,6 +100,7 @@ class Sale:
                 registration_id=self.registrations["buyer"],
                 runner_up_registration_id=self.registrations["other_buyer"] if runner_up else None,
                 state=auctions.AwardState.PENDING, price_minor=price, currency="CNY", created_at=self.clock.now(),
+                in_force_at=self.clock.now(), terms=AwardTerms().document(),
             )  # fmt: skip
             session.add(award)
             session.flush()

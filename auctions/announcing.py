@@ -1,0 +1,165 @@
+"""What happens in an auction, told by webhook to each party: the seller, the bidders, the operator.
+
+A party is told no more than it could see by asking: bidder codes, never identities, except of those it deals with.
+Bids are not told one by one: every few seconds the standing goes out where it changed, and of sealed bids nothing.
+"""
+
+import uuid
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from auctions import listing
+from auctions.award_models import Award
+from auctions.domain.format_terms import FormatName
+from auctions.domain.lifecycles import RegistrationState
+from auctions.models import Auction, Listing, Registration
+from marketplace.clock import format_instant
+from marketplace.money import Money
+from marketplace.outbox import Subscription
+from marketplace.parties import service as parties
+from marketplace.webhooks import service as webhooks
+
+OPENED: Final = "auction.opened"
+PROGRESSED: Final = "auction.progressed"
+PUBLIC_FORMATS: Final = (
+    FormatName.ENGLISH,
+    FormatName.PROXY,
+    FormatName.TWO_PHASE,
+    FormatName.DUTCH,
+    FormatName.GONG,
+)
+"""The formats whose standing everybody sees while they run."""
+
+MAX_AUCTIONS: Final = 200
+"""So many running auctions are looked at in one run."""
+
+_TO_ALL: Final = ("auction.awarded", "auction.failed")
+_TO_CONCERNED: Final = (
+    "award.protocol_confirmed", "award.prolonged", "award.contracted", "award.failed", "award.released",
+)  # fmt: skip
+
+
+def _handler(tell: Callable[..., None], kind: str) -> Callable[[Session, Mapping[str, Any], datetime], None]:
+    """Return a handler of its own name for a kind of event."""
+
+    def handler(session: Session, payload: Mapping[str, Any], at: datetime) -> None:
+        tell(session, kind=kind, payload=payload, at=at)
+
+    handler.__name__ = f"tell_{kind.replace('.', '_')}"
+    return handler
+
+
+def _tell_published(session: Session, *, kind: str, payload: Mapping[str, Any], at: datetime) -> None:
+    data = dict(payload)
+    bodies = dict.fromkeys(webhooks.listeners(session, kind=kind), data)
+    webhooks.tell(session, kind=kind, event_key=f"{kind}:{payload['listing_id']}", bodies=bodies, at=at)
+
+
+def _tell_approved(session: Session, *, kind: str, payload: Mapping[str, Any], at: datetime) -> None:
+    row = session.get_one(Registration, uuid.UUID(payload["registration_id"]))
+    seller = session.get_one(Listing, row.listing_id).seller_organisation_id
+    shown = {"listing_id": str(row.listing_id), "bidder": row.bidder_code}
+    bodies = {seller: shown, row.organisation_id: shown | {"registration_id": str(row.id)}}
+    webhooks.tell(session, kind=kind, event_key=f"{kind}:{row.id}", bodies=bodies, at=at)
+
+
+def _tell_all(session: Session, *, kind: str, payload: Mapping[str, Any], at: datetime) -> None:
+    """Tell the seller, everybody registered and the operator, under bidder codes."""
+    data = dict(payload)
+    key = payload["auction_id"]
+    if "award_id" in payload:
+        key = payload["award_id"]
+        data |= _award(session, uuid.UUID(payload["award_id"]))[1]
+    bodies = _parties(session, uuid.UUID(payload["listing_id"]), data)
+    webhooks.tell(session, kind=kind, event_key=f"{kind}:{key}", bodies=bodies, at=at)
+
+
+def _tell_concerned(session: Session, *, kind: str, payload: Mapping[str, Any], at: datetime) -> None:
+    """Tell the seller of an award, its bidder and the operator."""
+    award, shown = _award(session, uuid.UUID(payload["award_id"]))
+    bidder = session.get_one(Registration, award.registration_id).organisation_id
+    data = dict(payload) | shown
+    concerned = (award.seller_organisation_id, bidder, *parties.operator_organisations(session))
+    key = f"{kind}:{award.id}:{payload.get('number', '')}"
+    webhooks.tell(session, kind=kind, event_key=key, bodies=dict.fromkeys(concerned, data), at=at)
+
+
+def _award(session: Session, award_id: uuid.UUID) -> tuple[Award, dict[str, Any]]:
+    award = session.get_one(Award, award_id)
+    bidder = session.get_one(Registration, award.registration_id)
+    return award, {"bidder": bidder.bidder_code, "price": _money(award.price)}
+
+
+def _money(amount: Money) -> dict[str, str]:
+    return {"amount": amount.text, "currency": amount.currency}
+
+
+def _parties(session: Session, listing_id: uuid.UUID, data: Mapping[str, Any]) -> dict[uuid.UUID, dict[str, Any]]:
+    """Return what each party of a listing is told: the same, and to a bidder which code is its own."""
+    seller = session.get_one(Listing, listing_id).seller_organisation_id
+    told = {one: dict(data) for one in (seller, *parties.operator_organisations(session))}
+    registered = select(Registration.organisation_id, Registration.bidder_code).where(
+        Registration.listing_id == listing_id,
+        Registration.state.in_((RegistrationState.APPLIED, RegistrationState.APPROVED)),
+    )
+    return told | {row.organisation_id: {**data, "you": row.bidder_code} for row in session.execute(registered)}
+
+
+def announce_progress(session: Session, at: datetime) -> int:
+    """Tell of auctions that opened and of standings that changed; return how many messages are new.
+
+    Late, twice or beside itself it tells the same once: the key of a standing is its sequence.
+    """
+    if not (webhooks.listeners(session, kind=OPENED) | webhooks.listeners(session, kind=PROGRESSED)):
+        return 0
+    now = listing.auction_time(session)
+    running = (
+        select(Auction)
+        .where(Auction.closed_at.is_(None), Auction.opens_at <= now)
+        .order_by(Auction.ends_at)
+        .limit(MAX_AUCTIONS)
+    )
+    return sum(_tell_standing(session, auction, at=at) for auction in session.scalars(running).all())
+
+
+def _tell_standing(session: Session, auction: Auction, *, at: datetime) -> int:
+    data: dict[str, Any] = {
+        "auction_id": str(auction.id),
+        "listing_id": str(auction.listing_id),
+        "ends_at": format_instant(auction.ends_at),
+    }
+    told = webhooks.tell(
+        session,
+        kind=OPENED,
+        event_key=f"{OPENED}:{auction.id}",
+        bodies=_parties(session, auction.listing_id, data),
+        at=at,
+    )
+    public = session.get_one(Listing, auction.listing_id).format in PUBLIC_FORMATS
+    if not public or auction.price_minor is None:
+        return told
+    leader = session.get(Registration, auction.leader_registration_id) if auction.leader_registration_id else None
+    data |= {
+        "sequence": auction.sequence,
+        "price": _money(Money(auction.price_minor, auction.currency)),
+        "leader": leader and leader.bidder_code,
+    }
+    return told + webhooks.tell(
+        session,
+        kind=PROGRESSED,
+        event_key=f"{PROGRESSED}:{auction.id}:{auction.sequence}",
+        bodies=_parties(session, auction.listing_id, data),
+        at=at,
+    )
+
+
+SUBSCRIPTIONS: Final = (
+    Subscription("listing.published", _handler(_tell_published, "listing.published")),
+    Subscription("registration.approved", _handler(_tell_approved, "registration.approved")),
+    *(Subscription(kind, _handler(_tell_all, kind)) for kind in _TO_ALL),
+    *(Subscription(kind, _handler(_tell_concerned, kind)) for kind in _TO_CONCERNED),
+)

@@ -1,0 +1,294 @@
+"""The log of an auction: how an entry is signed, chained and written, and how it is read again.
+
+An entry's hash covers the signed receipt of its deed and the hash before it (`auctions.domain.proofs`). Statements are
+plain SQL with arrays: a batch of any size is one statement, and this is the hot path.
+"""
+
+import functools
+import hashlib
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import orjson
+from sqlalchemy.orm import Session
+
+from auctions import refusals
+from auctions.domain import proofs
+from auctions.domain.formats import Answer, Event, Standing
+from auctions.domain.lifecycles import EntryKind
+from auctions.domain.proofs import SignedReceipt, Signer
+from marketplace import db
+from marketplace.actor import Actor
+from marketplace.clock import format_instant
+from marketplace.money import exponent
+
+db.violation("uq_auction_events_sequence", refusals.LostRace)
+db.violation("pk_auction_events", refusals.LostRace)
+db.violation("uq_auction_events_idempotency", refusals.LostRace)
+db.violation("ck_auction_events_in_order", refusals.LostRace)
+
+
+@dataclass(slots=True)
+class Head:
+    """Where an auction's log ends, as of its locked row; grows with every entry that is to be written."""
+
+    auction_id: uuid.UUID
+    listing_id: uuid.UUID
+    currency: str
+    rules_hash: str
+    number: int
+    accepted: int
+    hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Deed:
+    """What an entry says beside its standing: who did what, and under which key."""
+
+    event: Event
+    registration_id: uuid.UUID | None
+    actor: Actor
+    idempotency_key: str | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry ready to be written, or as it was read. Amounts in minor units."""
+
+    number: int
+    kind: str
+    sequence: int | None
+    accepted: int
+    registration_id: uuid.UUID | None
+    amount_minor: int | None
+    lots: tuple[str, ...] | None
+    reason: str
+    at: datetime
+    price_minor: int | None
+    leader: str | None
+    ends_at: datetime
+    extensions: int
+    idempotency_digest: bytes | None
+    actor_user_id: uuid.UUID | None
+    actor_api_key_id: uuid.UUID | None
+    receipt: str | None
+    signature: bytes | None
+    hash: bytes
+
+
+_COLUMNS: Final = {
+    "number": "bigint",
+    "kind": "text",
+    "sequence": "bigint",
+    "accepted": "bigint",
+    "registration_id": "uuid",
+    "amount_minor": "bigint",
+    "lots": "jsonb",
+    "reason": "text",
+    "at": "timestamptz",
+    "price_minor": "bigint",
+    "leader": "text",
+    "ends_at": "timestamptz",
+    "extensions": "bigint",
+    "idempotency_digest": "bytea",
+    "actor_user_id": "uuid",
+    "actor_api_key_id": "uuid",
+    "receipt": "text",
+    "signature": "bytea",
+    "hash": "bytea",
+}
+_NAMES: Final = ", ".join(_COLUMNS)
+_WRITE: Final = (
+    f"WITH written AS (INSERT INTO auction_events (auction_id, listing_id, {_NAMES})"  # noqa: S608 - our own names
+    f" SELECT %(auction_id)s, %(listing_id)s, {_NAMES} FROM json_to_recordset(%(entries)s::json)"
+    f" AS entry ({', '.join(f'{name} {kind}' for name, kind in _COLUMNS.items())}) ORDER BY number) "
+    "UPDATE auctions SET price_minor = %(now_price)s, leader_registration_id = (SELECT id FROM registrations"
+    " WHERE listing_id = %(listing_id)s AND bidder_code = %(now_leader)s), ends_at = %(now_end)s,"
+    " number = %(now_number)s, sequence = %(now_accepted)s, extensions = %(now_extensions)s, head = %(now_head)s,"
+    " last_event_at = %(now_at)s, suspended_at = %(now_suspended)s, play = %(now_play)s"
+    " WHERE id = %(auction_id)s"
+)
+"""Entries, as one JSON text, and the standing after the last of them, in one statement."""
+
+_READ: Final = (
+    f"SELECT bidder_code, {', '.join(f'e.{name}' for name in _COLUMNS)} FROM auction_events e"  # noqa: S608 - our own names
+    " LEFT JOIN registrations r ON r.id = e.registration_id WHERE auction_id = %(auction_id)s ORDER BY number"
+)
+
+
+_WAS_VOIDED: Final = (
+    "SELECT 1 FROM auction_events WHERE auction_id = %(auction_id)s AND registration_id = %(registration_id)s"
+    " AND kind = 'void'"
+)
+
+
+def head_of(row: Any) -> Head:
+    """Return where the log of an auction's row ends."""
+    return Head(
+        auction_id=row.id,
+        listing_id=row.listing_id,
+        currency=row.currency,
+        rules_hash=row.rules_hash,
+        number=row.number,
+        accepted=row.sequence,
+        hash=proofs.genesis(row.rules_hash) if row.head is None else row.head,
+    )
+
+
+def key_digest(idempotency_key: str) -> bytes:
+    """Return what is kept of a key: bidders choose them, and they may hold a bidder's own words."""
+    return hashlib.sha256(idempotency_key.encode()).digest()
+
+
+def sign(
+    head: Head, event: Event, answer: Answer, standing: Standing, *, key: str | None, signer: Signer, chained: bool
+) -> SignedReceipt:
+    """Sign the answer to an event; `chained`: whether it becomes the next link, and names the head before it."""
+    return proofs.issue(
+        signer,
+        auction_id=str(head.auction_id),
+        rules_hash=head.rules_hash,
+        head=head.hash if chained else None,
+        event=event_document(event, head.currency),
+        answer=answer_document(answer, head.currency),
+        price=text(standing.price, head.currency),
+        ends_at=_instant(standing.ends_at),
+        idempotency_key=key,
+    )
+
+
+def append(
+    head: Head, deed: Deed, answer: Answer, standing: Standing, *, signer: Signer
+) -> tuple[Entry, SignedReceipt]:
+    """Sign and chain an accepted deed: returns the entry to be written and its receipt, and moves `head` on."""
+    event, attempt = deed.event, deed.idempotency_key is not None
+    signed = sign(head, event, answer, standing, key=deed.idempotency_key, signer=signer, chained=True)
+    head.number += 1
+    head.accepted += attempt
+    head.hash = proofs.link(head.hash, signed)
+    entry = Entry(
+        number=head.number,
+        kind=event.kind,
+        sequence=head.accepted if attempt else None,
+        accepted=head.accepted,
+        registration_id=deed.registration_id,
+        amount_minor=amount_of(event, answer),
+        lots=event.lots or None,
+        reason=deed.reason,
+        at=event.at,
+        price_minor=standing.price,
+        leader=standing.leader,
+        ends_at=standing.ends_at,
+        extensions=standing.extensions,
+        idempotency_digest=None if deed.idempotency_key is None else key_digest(deed.idempotency_key),
+        actor_user_id=deed.actor.user_id,
+        actor_api_key_id=deed.actor.api_key_id,
+        receipt=signed.content.decode(),
+        signature=signed.signature,
+        hash=head.hash,
+    )
+    return entry, signed
+
+
+def write(
+    session: Session,
+    head: Head,
+    entries: Sequence[Entry],
+    *,
+    suspended_at: datetime | None,
+    play: str,
+) -> None:
+    """Add entries and move the auction's row to the standing after the last; the caller holds the row's lock."""
+    last = entries[-1]
+    values = {
+        "entries": orjson.dumps(entries, default=_bytea).decode(),
+        "auction_id": head.auction_id,
+        "listing_id": head.listing_id,
+        "now_price": last.price_minor,
+        "now_leader": last.leader,
+        "now_end": last.ends_at,
+        "now_number": head.number,
+        "now_accepted": head.accepted,
+        "now_extensions": last.extensions,
+        "now_head": head.hash,
+        "now_at": last.at,
+        "now_suspended": suspended_at,
+        "now_play": play,
+    }
+    session.connection().exec_driver_sql(_WRITE, values)
+
+
+def _bytea(value: Any) -> str:
+    """Write bytes as PostgreSQL reads them in a text."""
+    if isinstance(value, bytes):
+        return "\\x" + value.hex()
+    raise TypeError(type(value).__name__)
+
+
+def read(session: Session, auction_id: uuid.UUID) -> Iterator[Any]:
+    """Return the entries of an auction in order, each with the code of its bidder."""
+    return iter(session.connection().exec_driver_sql(_READ, {"auction_id": auction_id}))
+
+
+def event_document(event: Event, currency: str) -> dict[str, Any]:
+    """Return an event as the file format "auction replay" has it."""
+    document: dict[str, Any] = {"at": _instant(event.at), "kind": event.kind}
+    if event.bidder:
+        document["bidder"] = event.bidder
+    if event.lots:
+        document["lots"] = list(event.lots)
+    amount = event.amount or event.seen
+    if amount:
+        document["amount"] = text(amount, currency)
+    return document
+
+
+def amount_of(event: Event, answer: Answer) -> int | None:
+    """Return the amount of an accepted attempt: what was bid, or the price that was taken."""
+    if event.kind == EntryKind.ACCEPT:
+        return answer.price if event.seen is None else event.seen
+    return event.amount or None
+
+
+def answer_document(answer: Answer, currency: str) -> dict[str, Any]:
+    """Return an answer as the file format "auction replay" has it, without its index."""
+    values = {
+        "accepted": answer.accepted,
+        "code": answer.code,
+        "sequence": answer.sequence,
+        "price": text(answer.price, currency),
+        "leader": answer.leader,
+        "minimum_next": text(answer.minimum_next, currency),
+        "ends_at": None if answer.ends_at is None else _instant(answer.ends_at),
+    }
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def text(minor: int | None, currency: str) -> str | None:
+    """Write an amount of the log, which is never negative."""
+    if minor is None:
+        return None
+    decimals = exponent(currency)
+    digits = str(minor).rjust(decimals + 1, "0")
+    return f"{digits[:-decimals]}.{digits[-decimals:]}" if decimals else digits
+
+
+@functools.lru_cache(maxsize=1024)
+def _instant(at: datetime) -> str:
+    """Write an instant; those of a batch are few and used often."""
+    return format_instant(at)
+
+
+def proof_of(entry: Any) -> SignedReceipt | None:
+    """Return the signed receipt of an entry as it was given; None if it was made before receipts were signed."""
+    return None if entry.receipt is None else SignedReceipt.kept(entry.receipt, entry.signature)
+
+
+def was_voided(session: Session, auction_id: uuid.UUID, registration_id: uuid.UUID) -> bool:
+    """Whether the log says that a bidder was removed."""
+    values = {"auction_id": auction_id, "registration_id": registration_id}
+    return session.connection().exec_driver_sql(_WAS_VOIDED, values).first() is not None

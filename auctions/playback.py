@@ -1,0 +1,94 @@
+"""The log of an auction played again: against its row before the end is written down, and as a replay file for anyone.
+
+The check is of three things at once: the chain of hashes, the answers of the pure engine, and what the row says.
+"""
+
+import json
+import uuid
+from collections.abc import Iterator
+from datetime import UTC
+from typing import Any
+
+import orjson
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from auctions import log, plays
+from auctions.domain import proofs
+from auctions.domain.formats import Event, Standing
+from auctions.domain.lifecycles import EntryKind
+from auctions.models import Auction, Registration
+from auctions.proof_models import OpenedBox
+from marketplace.clock import format_instant
+
+
+class LogDisagrees(Exception):
+    """The replayed log and the stored row differ: a fault of ours, never closed over."""
+
+
+def checked(session: Session, auction: Auction) -> Standing:
+    """Play the log of a locked auction again and return its standing at the end; raise `LogDisagrees`."""
+    play = plays.read_rules(auction.rules, auction.reserve_minor).start()
+    head, number, last = proofs.genesis(auction.rules_hash), 0, None
+    for number, entry in enumerate(log.read(session, auction.id), 1):
+        answer = play.step(event_of(entry))
+        signed = log.proof_of(entry)
+        head = entry.hash if signed is None else proofs.link(head, signed)
+        if not answer.accepted or entry.number != number or entry.hash != head:
+            raise LogDisagrees(f"auction {auction.id}: entry {entry.number} was {answer}, or breaks the chain")
+        last = entry
+    kept = None if auction.play is None else orjson.loads(auction.play)["play"]
+    if number and last is not None:
+        standing = play.standing(last.at)
+        stored = (auction.price_minor, auction.ends_at, auction.extensions, auction.sequence, auction.number)
+        played = (standing.price, standing.ends_at, standing.extensions, standing.sequence, number)
+        if stored != played or kept not in (None, orjson.loads(orjson.dumps(play.dump()))) or head != auction.head:
+            raise LogDisagrees(f"auction {auction.id}: stored {stored}, replayed {played}")
+    elif (auction.number, auction.price_minor, auction.head) != (0, None, None):
+        raise LogDisagrees(f"auction {auction.id}: the row has entries that the log has not")
+    return play.standing(max(auction.ends_at, auction.last_event_at or auction.ends_at))
+
+
+def event_of(entry: Any) -> Event:
+    """Return an entry of the log as the engine takes it."""
+    return Event(
+        at=entry.at.astimezone(UTC),
+        kind=entry.kind,
+        bidder=entry.bidder_code or "",
+        amount=entry.amount_minor or 0,
+        seen=entry.amount_minor if entry.kind == EntryKind.ACCEPT else None,
+        lots=tuple(entry.lots or ()),
+    )
+
+
+def document_of(session: Session, auction: Auction) -> dict[str, Any]:
+    """Return an auction as a replay file: complete rules, and its events under bidder codes."""
+    rules = plays.complete(json.loads(auction.rules), auction.reserve_minor)
+    rows = [_line(entry, auction.currency) for entry in log.read(session, auction.id)]
+    if plays.is_sealed(auction):
+        boxes = (_line(box, auction.currency) for box in _boxes(session, auction.id))
+        rows = sorted([*rows, *boxes], key=lambda row: row["at"])
+    return {"rules": rules, "events": rows, "as_of": None}
+
+
+def _line(entry: Any, currency: str) -> dict[str, Any]:
+    line: dict[str, Any] = {"at": format_instant(entry.at), "kind": entry.kind}
+    if entry.bidder_code is not None:
+        line["bidder"] = entry.bidder_code
+    if entry.lots is not None:
+        line["lots"] = list(entry.lots)
+    if entry.amount_minor is not None:
+        line["amount"] = log.text(entry.amount_minor, currency)
+    if getattr(entry, "reason", ""):
+        line["reason"] = entry.reason
+    return line
+
+
+def _boxes(session: Session, auction_id: uuid.UUID) -> Iterator[Any]:
+    query = (
+        select(OpenedBox.at, OpenedBox.kind, OpenedBox.amount_minor, OpenedBox.lots, Registration.bidder_code)
+        .join(Registration, Registration.id == OpenedBox.registration_id)
+        .where(OpenedBox.auction_id == auction_id)
+        .order_by(OpenedBox.number)
+    )
+    return iter(session.execute(query))

@@ -1,0 +1,64 @@
+"""What the routes of proofs take in and give out."""
+
+from typing import Any
+
+import marshmallow as ma
+
+from auctions.domain.ceremony import ShareHolder
+from auctions.domain.proofs import encode_base64
+from auctions.opening import SealingView
+from auctions.protocol import ProtocolLanguage
+from marketplace.fields import Choice, Count, Flag, Id, Instant, Schema, Text
+
+
+class SigningKeyOut(Schema):
+    """A public key: receipts and bundles made from `valid_from` until `valid_until` are signed with it."""
+
+    key_id = ma.fields.String(required=True)
+    algorithm = ma.fields.Constant("Ed25519", required=True)
+    public_key = ma.fields.Function(lambda row: encode_base64(row.public), required=True, metadata={"type": "string"})
+    valid_from = Instant(required=True)
+    valid_until = Instant(required=True, allow_none=True)
+
+
+class ShareOut(Schema):
+    """A share, told once: keep the line off this system."""
+
+    holder = Choice(ShareHolder, required=True)
+    share = ma.fields.String(required=True)
+
+
+class ShareIn(Schema):
+    """A share as it was collected."""
+
+    share = Text(maximum=400, required=True)
+
+
+class SharePlaceOut(Schema):
+    """A holder's share as everybody sees it."""
+
+    holder = Choice(ShareHolder, required=True)
+    collected = Flag(required=True)
+    submitted_at = Instant(required=True, allow_none=True)
+
+
+class SealingOut(Schema):
+    """The sealing of an auction. Two submitted shares open it, at or after its end."""
+
+    auction_id = Id(required=True)
+    public_key = ma.fields.String(required=True)
+    room = Count(required=True)
+    opened_at = Instant(required=True, allow_none=True)
+    shares = ma.fields.List(ma.fields.Nested(SharePlaceOut), required=True)
+
+    @ma.pre_dump
+    def flatten(self, view: SealingView, **_: Any) -> dict[str, Any]:
+        """Write the public key as text."""
+        values = {name: getattr(view, name) for name in ("auction_id", "room", "opened_at", "shares")}
+        return values | {"public_key": encode_base64(view.public)}
+
+
+class ProtocolArgs(Schema):
+    """Language of the protocol."""
+
+    language = Choice(ProtocolLanguage, load_default=ProtocolLanguage.ZH)

@@ -1,0 +1,1 @@
+"""Webhooks: what happens is told to the programs of those it concerns, signed, again until it was heard."""
