@@ -188,11 +188,11 @@ def authenticate_all(session: Session, tokens: Collection[str], *, at: datetime)
     keys = {token_hash(token): token for token in tokens if credentials.is_api_key(token)}
     found = {}
     if people:
-        for row in session.execute(_BY_SESSION, {"hashes": list(people), "at": at}):
-            found[people[bytes(row.token_hash)]] = _actor(row, user_id=row.user_id)
+        for person in session.execute(_BY_SESSION, {"hashes": list(people), "at": at}):
+            found[people[bytes(person.token_hash)]] = _actor(person, user_id=person.user_id)
     if keys:
-        for row in session.execute(_BY_KEY, {"hashes": list(keys), "at": at}):
-            found[keys[bytes(row.secret_hash)]] = _actor(row, api_key_id=row.api_key_id, scopes=row.scopes)
+        for key in session.execute(_BY_KEY, {"hashes": list(keys), "at": at}):
+            found[keys[bytes(key.secret_hash)]] = _actor(key, api_key_id=key.api_key_id, scopes=key.scopes)
     return found
 
 

@@ -12,9 +12,10 @@ from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 PACKAGES: Final = ("marketplace", "collection", "valuation", "due_diligence", "auctions", "settlement", "console")
-DOORS: Final = ("wsgi.py", "worker.py", "manage.py", "marketplace/launch.py", "marketplace/embedded.py")
+DOORS: Final = ("wsgi.py", "worker.py", "live.py", "manage.py", "marketplace/launch.py", "marketplace/embedded.py")
 EDGES: Final = (
-    "marketplace/http.py", "marketplace/tasks.py", "marketplace/outbox.py", "marketplace/jobs.py", "marketplace/db.py",
+    "marketplace/http.py", "marketplace/rsgi.py", "marketplace/tasks.py", "marketplace/outbox.py",
+    "marketplace/jobs.py", "marketplace/db.py",
 )  # fmt: skip
 FORBIDDEN_IN_DOMAIN: Final = {
     "flask",
@@ -52,7 +53,7 @@ Rule = Callable[[Source], Iterator[str]]
 def sources() -> list[Source]:
     """Every module of the product and its doors."""
     paths = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
-    paths += [ROOT / "wsgi.py", ROOT / "worker.py"]
+    paths += [ROOT / "wsgi.py", ROOT / "worker.py", ROOT / "live.py"]
     return [Source(str(path.relative_to(ROOT)), path.read_text()) for path in paths]
 
 

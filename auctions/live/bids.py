@@ -1,0 +1,148 @@
+"""Bids through the live door: the same checks in the same order as the route of the threads, a batch at a time.
+
+A request is read on the loop; who sends it, whether it may, and what becomes of its attempt is found in one
+transaction with everybody else's of its batch. Credentials are looked up in every batch, so an ended session or a
+revoked key bids no more from the next batch on. Answers are made after the commit.
+"""
+
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import orjson
+import structlog
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.orm import Session, sessionmaker
+
+from auctions import bid_schemas as schemas
+from auctions import bidding
+from auctions.receipts import Attempt, Receipt
+from marketplace import bodies, db, idempotency, rsgi
+from marketplace.actor import Actor, Role, Scope
+from marketplace.errors import Failure
+from marketplace.lanes import Lanes
+from marketplace.policies import COOKIE, CrossSite, allow, credential
+from marketplace.rsgi import Answer, Asked
+
+log = structlog.get_logger(__name__)
+
+POLICY: Final = allow(Role.BUYER_BIDDER, scope=Scope.BID)
+"""Who may bid; the route of the threads has the same."""
+
+_IN: Final = schemas.BidIn()
+_OUT: Final = schemas.ReceiptOut()
+
+Authenticate = Callable[..., dict[str, Actor]]
+"""`authenticate(session, tokens, *, at)`: who holds these tokens, without those that nobody holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bid:
+    """One request to bid, as it was read: what it asks, or why it cannot be right. The credential comes first."""
+
+    token: str
+    key: str
+    values: dict[str, Any]
+    fault: Failure | None
+    path: str
+
+
+class Bidding:
+    """Reads bids and decides them by the batch."""
+
+    def __init__(
+        self,
+        sessions: sessionmaker[Session],
+        *,
+        authenticate: Authenticate,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._sessions = sessions
+        self._authenticate = authenticate
+        self._now = now
+
+    def read(self, asked: Asked, *, homes: Sequence[str]) -> Bid:
+        """Read a request without any look at the database."""
+        headers = asked.headers
+        fault: Failure | None = None
+        token, key, values = "", "", {}
+        try:
+            token = credential(
+                authorization=headers.get("authorization", ""),
+                cookie=rsgi.cookie(headers, COOKIE),
+                safe=False,
+                origin=headers.get("origin"),
+                fetch_site=headers.get("sec-fetch-site"),
+                homes=(asked.home, *homes),
+            )
+            values = bodies.load(_IN, asked.body, mimetype=rsgi.mimetype(headers))
+            key = idempotency.checked_key(headers.get("idempotency-key", ""))
+        except Failure as failure:
+            fault = failure
+        return Bid(token, key, values, fault, asked.path)
+
+    def decide(self, auction_id: uuid.UUID, bids: Sequence[Bid]) -> list[Answer]:
+        """Decide a batch in one transaction; when one bid of it breaks the transaction, each in its own."""
+        try:
+            answers = self._decide(auction_id, bids)
+        except DBAPIError as error:
+            if len(bids) == 1 or db.is_busy(error):
+                raise
+            log.warning("a batch is decided one by one", auction=str(auction_id), exc_info=error)
+            answers = [self._alone(auction_id, bid) for bid in bids]
+        return answers
+
+    def _alone(self, auction_id: uuid.UUID, bid: Bid) -> Answer:
+        try:
+            return self._decide(auction_id, [bid])[0]
+        except (DBAPIError, PoolTimeout) as error:
+            return rsgi.problem(rsgi.failure_of(error, path=bid.path), bid.path)
+
+    def _decide(self, auction_id: uuid.UUID, bids: Sequence[Bid]) -> list[Answer]:
+        with rsgi.transaction(self._sessions) as session:
+            admitted = self._admitted(session, bids)
+            attempts = [one for one in admitted if isinstance(one, Attempt)]
+            decided = iter(bidding.decide_batch(session, auction_id=auction_id, attempts=attempts) if attempts else ())
+            answers = [next(decided) if isinstance(one, Attempt) else one for one in admitted]
+        return [_rendered(answer, bid.path) for answer, bid in zip(answers, bids, strict=True)]
+
+    def _admitted(self, session: Session, bids: Sequence[Bid]) -> list[Attempt | Failure]:
+        """Return for each bid the attempt that may be decided, or the failure that keeps it out."""
+        actors = self._authenticate(session, {bid.token for bid in bids if bid.token}, at=self._now())
+        return [_admit(bid, actors.get(bid.token)) for bid in bids]
+
+
+def _admit(bid: Bid, actor: Actor | None) -> Attempt | Failure:
+    try:
+        if isinstance(bid.fault, CrossSite):
+            raise bid.fault
+        admitted = POLICY.admit(actor, reading=False)
+        assert admitted is not None
+        if bid.fault is not None:
+            raise bid.fault
+        return Attempt(actor=admitted, idempotency_key=bid.key, **bid.values)
+    except Failure as failure:
+        return failure
+
+
+def _rendered(answer: Receipt | Failure, path: str) -> Answer:
+    if isinstance(answer, Failure):
+        return rsgi.problem(answer, path)
+    return Answer(201, orjson.dumps(_OUT.dump(answer)))
+
+
+class BidRoute:
+    """`POST /api/v1/auctions/{id}/bids` on the loop."""
+
+    def __init__(self, bidding_: Bidding, lanes: Lanes[uuid.UUID, Bid, Answer], *, homes: Sequence[str]) -> None:
+        self._bidding = bidding_
+        self._lanes = lanes
+        self._homes = tuple(homes)
+
+    async def answer(self, asked: Asked, *, auction_id: str) -> Answer:
+        """Answer a bid once its batch is committed."""
+        bid = self._bidding.read(asked, homes=self._homes)
+        return await self._lanes.ask(uuid.UUID(auction_id), bid)

@@ -1,0 +1,46 @@
+"""The live door: bids on granian's RSGI, decided in lanes (`live:create()`), beside the web door, over the same rows.
+
+One thread decides the batches of a lane while the loop reads the next; PostgreSQL's row lock keeps several processes,
+and the web door, in one order. `granian --interface rsgi --factory live:create`.
+"""
+
+import asyncio
+import os
+import re
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
+from auctions.live.bids import Bid, Bidding, BidRoute
+from marketplace import runtime
+from marketplace.lanes import Lanes
+from marketplace.parties import service as parties
+from marketplace.rsgi import Answer, Application, Route
+from marketplace.settings import Settings
+
+UUID: Final = r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
+BIDS: Final = re.compile(rf"/api/v1/auctions/(?P<auction_id>{UUID})/bids")
+
+
+def application(running: runtime.Runtime) -> Application:
+    """Return the RSGI application over a runtime."""
+    runtime.install(running)
+    threads = ThreadPoolExecutor(running.settings.database_pool_size, "lane")
+    bidding = Bidding(running.sessions, authenticate=parties.authenticate_all, now=running.clock.now)
+    lanes: Lanes[uuid.UUID, Bid, Answer] = Lanes(bidding.decide, executor=threads)
+    route = BidRoute(bidding, lanes, homes=(running.settings.public_url.rstrip("/"),))
+
+    def started(_loop: asyncio.AbstractEventLoop) -> None:
+        """Nothing to begin: lanes are made when they are needed."""
+
+    async def stopped() -> None:
+        await lanes.stop()
+        threads.shutdown()
+        running.engine.dispose()
+
+    return Application([Route("POST", BIDS, route.answer)], started=started, stopped=stopped)
+
+
+def create() -> Application:
+    """Build the application from the environment."""
+    return application(runtime.build(Settings.from_environment(os.environ), ()))

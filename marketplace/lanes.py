@@ -1,0 +1,140 @@
+"""Ordered lanes: what is asked of one thing is decided in order, and what queued meanwhile is decided together.
+
+One lane for each key and process. While a batch is decided in a thread, whatever arrives waits; all of it, up to
+`batch`, is the next batch. A disk flush is then shared by everybody who waited for the one before. Lanes are made when
+needed and dropped when empty; they hold no truth, and other processes may decide beside them.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Hashable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from typing import Final, Generic, TypeVar
+
+from marketplace.errors import Failure, Unavailable
+
+Key = TypeVar("Key", bound=Hashable)
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
+
+RETRY_AFTER_SECONDS: Final = 1
+
+
+class Full(Unavailable):
+    """So many wait already that one more would wait in vain."""
+
+    code = "busy"
+
+    def __init__(self) -> None:
+        super().__init__("Too many are at this just now; nothing was done. Try again.")
+
+
+class Stopping(Unavailable):
+    """The process ends; another one takes over."""
+
+    code = "busy"
+
+    def __init__(self) -> None:
+        super().__init__("This server is going down; nothing was done. Try again.")
+
+
+@dataclass(slots=True)
+class _Waiting(Generic[Item, Answer]):
+    item: Item
+    until: float
+    answer: asyncio.Future[Answer]
+
+
+@dataclass(slots=True)
+class _Lane(Generic[Item, Answer]):
+    queue: deque[_Waiting[Item, Answer]] = field(default_factory=deque)
+    turn: asyncio.Task[None] | None = None
+
+
+class Lanes(Generic[Key, Item, Answer]):
+    """Lanes by key over one function that decides a batch in a thread of `executor` and answers in the same order.
+
+    `waiting` is how many may wait in one lane, `patience` for how many seconds an item is worth deciding. What `decide`
+    raises is the answer to everybody in its batch.
+    """
+
+    def __init__(
+        self,
+        decide: Callable[[Key, Sequence[Item]], Sequence[Answer]],
+        *,
+        executor: Executor,
+        batch: int = 256,
+        waiting: int = 4096,
+        patience: float = 5.0,
+    ) -> None:
+        self._decide = decide
+        self._executor = executor
+        self._batch = batch
+        self._limit = waiting
+        self._patience = patience
+        self._lanes: dict[Key, _Lane[Item, Answer]] = {}
+        self._stopping = False
+        self.waiting = 0
+
+    async def ask(self, key: Key, item: Item) -> Answer:
+        """Queue an item and return its answer; raise `Full` or `Stopping` without having done anything."""
+        if self._stopping:
+            raise Stopping
+        if self.waiting >= self._limit:
+            raise Full
+        loop = asyncio.get_running_loop()
+        lane = self._lanes.get(key)
+        if lane is None:
+            lane = self._lanes[key] = _Lane()
+        waiting: _Waiting[Item, Answer] = _Waiting(item, loop.time() + self._patience, loop.create_future())
+        lane.queue.append(waiting)
+        self.waiting += 1
+        if lane.turn is None:
+            lane.turn = loop.create_task(self._run(key, lane))
+        return await waiting.answer
+
+    async def stop(self) -> None:
+        """Take nothing more and return when everything that waits has its answer."""
+        self._stopping = True
+        turns = [lane.turn for lane in self._lanes.values() if lane.turn is not None]
+        await asyncio.gather(*turns, return_exceptions=True)
+
+    async def _run(self, key: Key, lane: _Lane[Item, Answer]) -> None:
+        loop = asyncio.get_running_loop()
+        while lane.queue:
+            batch = self._next(lane, loop.time())
+            if not batch:
+                continue
+            items = [waiting.item for waiting in batch]
+            try:
+                answers = await loop.run_in_executor(self._executor, self._decide, key, items)
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is the answer to everybody in the batch
+                for waiting in batch:
+                    if not waiting.answer.done():
+                        waiting.answer.set_exception(error)
+            else:
+                for waiting, answer in zip(batch, answers, strict=True):
+                    if not waiting.answer.done():
+                        waiting.answer.set_result(answer)
+            await asyncio.sleep(0)
+        del self._lanes[key]
+
+    def _next(self, lane: _Lane[Item, Answer], now: float) -> list[_Waiting[Item, Answer]]:
+        """Take the next batch: without those who went away, and refusing those who waited too long."""
+        batch: list[_Waiting[Item, Answer]] = []
+        while lane.queue and len(batch) < self._batch:
+            waiting = lane.queue.popleft()
+            self.waiting -= 1
+            if waiting.answer.done():
+                continue
+            if now >= waiting.until:
+                waiting.answer.set_exception(Full())
+            else:
+                batch.append(waiting)
+        return batch
+
+
+def retry_after(failure: Failure) -> str | None:
+    """Return the seconds after which it makes sense to try again, None when it does not."""
+    return str(RETRY_AFTER_SECONDS) if isinstance(failure, Unavailable) else None

@@ -1,0 +1,102 @@
+"""The live door beside the web door: the same answers to the same requests, and a batch decided in order."""
+
+import asyncio
+import json
+import types
+import uuid
+
+import pytest
+
+import live
+from tests.auctions.conftest import cny
+
+JSON = "application/json"
+BODIES = [
+    (JSON, b""), (JSON, b"{"), (JSON, b"[]"), (JSON, b"null"), (JSON, b'{"amount": NaN}'), (JSON, b"\xff"),
+    (JSON, b'{"amount": 1, "amount": 2}'), (JSON, json.dumps({"amount": cny("1.00"), "x": 1}).encode()),
+    (JSON, json.dumps({"amount": {"amount": 1, "currency": "CNY"}}).encode()),
+    (JSON, json.dumps({"amount": cny("1e5")}).encode()), (JSON, json.dumps({"amount": cny("99999.99")}).encode()),
+    ("text/plain", json.dumps({"amount": cny("100000.00")}).encode()),
+    (JSON, json.dumps({"amount": {"amount": "100000.00", "currency": "USD"}}).encode()),
+]  # fmt: skip
+
+
+class Protocol:
+    """What granian hands over with a request; keeps the answer."""
+
+    def __init__(self, body):
+        self.body = body
+
+    async def __call__(self):
+        return self.body
+
+    def response_bytes(self, status, headers, body):
+        self.status, self.headers, self.answer = status, dict(headers), json.loads(body)
+
+
+async def send(door, path, body, headers):
+    fields = {"host": "localhost", "content-length": str(len(body))} | headers
+    scope = types.SimpleNamespace(proto="http", method="POST", path=path, scheme="http", headers=fields)
+    protocol = Protocol(body)
+    await door.__rsgi__(scope, protocol)
+    return protocol
+
+
+@pytest.fixture
+def door(stage, running):
+    return live.application(running)
+
+
+def both(stage, door, path, body, kind, *, token, key):
+    """The answers of the web door and of the live door, without times and signatures of their own."""
+    headers = {"content-type": kind, "idempotency-key": key}
+    if token:
+        headers["authorization"] = f"Bearer {token}"
+    web = stage.api.app.test_client(use_cookies=False).post(path, data=body, headers=headers)
+    ours = asyncio.run(send(door, path, body, headers))
+    return (web.status_code, _plain(web.get_json())), (ours.status, _plain(ours.answer))
+
+
+def _plain(document):
+    return {name: value for name, value in document.items() if name not in {"receipt", "server_time"}}
+
+
+@pytest.mark.parametrize(("kind", "body"), BODIES)
+def test_both_doors_refuse_alike(stage, door, kind, body):
+    listing = stage.live(stage.people.buyer)
+    path = f"/api/v1/auctions/{listing['auction_id']}/bids"
+    for token, key in ((stage.people.buyer.token, "k"), (stage.people.buyer.token, ""), ("", "k"), ("nps_no", "k")):
+        web, ours = both(stage, door, path, body, kind, token=token, key=key)
+        assert ours == web
+        assert web[0] >= 400
+
+
+def test_a_batch_is_decided_in_order_and_a_key_bids_once(stage, door):
+    people = stage.people
+    listing = stage.live(people.buyer, people.other_buyer, reserve_price=None)
+    path = f"/api/v1/auctions/{listing['auction_id']}/bids"
+
+    async def storm():
+        def bid(who, amount, key):
+            headers = {"content-type": JSON, "idempotency-key": key, "authorization": f"Bearer {who.token}"}
+            return send(door, path, json.dumps({"amount": cny(amount)}).encode(), headers)
+
+        return await asyncio.gather(
+            bid(people.buyer, "100000.00", "a"), bid(people.other_buyer, "105000.00", "b"),
+            bid(people.buyer, "100000.00", "a"), bid(people.seller, "110000.00", "c"),
+            bid(people.other_buyer, "100000.00", "d"),
+        )  # fmt: skip
+
+    answers = asyncio.run(storm())
+    assert [answer.status for answer in answers] == [201, 201, 201, 403, 409]
+    assert answers[0].answer == answers[2].answer
+    assert stage.auction(listing)["sequence"] == 2
+    web = stage.bid(listing, people.buyer, "100000.00", key="a")
+    assert web.get_json() == answers[0].answer
+
+
+def test_an_unknown_auction_and_a_wrong_address(stage, door):
+    headers = {"content-type": JSON, "idempotency-key": "k", "authorization": f"Bearer {stage.people.buyer.token}"}
+    body = json.dumps({"amount": cny("1.00")}).encode()
+    assert asyncio.run(send(door, f"/api/v1/auctions/{uuid.uuid4()}/bids", body, headers)).status == 404
+    assert asyncio.run(send(door, "/api/v1/auctions/x/bids", body, headers)).status == 404
