@@ -127,7 +127,7 @@ def _decide_locked(session: Session, seen: Any, attempts: Sequence[Attempt]) -> 
     room = _room(session, row, attempts, locked=True)
     answers = [_answer(room, attempt, seat) for attempt, seat in zip(attempts, room.seats, strict=True)]
     if room.entries:
-        log.write(session, room.head, room.entries, suspended_at=None, play=room.live.text(room.at))
+        log.write(session, head=room.head, entries=room.entries, suspended_at=None, play=room.live.text(room.at))
     return answers
 
 
@@ -135,7 +135,7 @@ def _seal(session: Session, row: Any, attempts: Sequence[Attempt]) -> list[Recei
     """Put attempts into the sealed books, which have a lock of their own: neither row nor log may show them."""
     room = _room(session, row, attempts, locked=False)
     return [
-        receipts.sealed(session, row, seat, attempt, signer=room.signer)
+        receipts.sealed(session, row=row, seat=seat, attempt=attempt, signer=room.signer)
         for attempt, seat in zip(attempts, room.seats, strict=True)
     ]
 

@@ -196,9 +196,9 @@ def append(
 
 def write(
     session: Session,
+    *,
     head: Head,
     entries: Sequence[Entry],
-    *,
     suspended_at: datetime | None,
     play: str,
 ) -> None:
@@ -288,7 +288,7 @@ def proof_of(entry: Any) -> SignedReceipt | None:
     return None if entry.receipt is None else SignedReceipt.kept(entry.receipt, entry.signature)
 
 
-def was_voided(session: Session, auction_id: uuid.UUID, registration_id: uuid.UUID) -> bool:
+def was_voided(session: Session, *, auction_id: uuid.UUID, registration_id: uuid.UUID) -> bool:
     """Whether the log says that a bidder was removed."""
     values = {"auction_id": auction_id, "registration_id": registration_id}
     return session.connection().exec_driver_sql(_WAS_VOIDED, values).first() is not None

@@ -77,7 +77,7 @@ def again(row: Any, seat: Any) -> Receipt:
     )
 
 
-def sealed(session: Session, row: Any, seat: Any, attempt: Attempt, *, signer: Signer) -> Receipt | Failure:
+def sealed(session: Session, *, row: Any, seat: Any, attempt: Attempt, signer: Signer) -> Receipt | Failure:
     """Seal an attempt that the rules allow and return its receipt, or why it was not sealed."""
     request = sealed_book.Request(
         registration_id=seat.id,

@@ -100,7 +100,7 @@ def void_bidder(
     if registration is None or registration.listing_id != row.listing_id:
         raise NotFound("registration", registration_id)
     event = Event(now, EventKind.VOID, registration.bidder_code)
-    if log.was_voided(session, auction_id, registration_id):
+    if log.was_voided(session, auction_id=auction_id, registration_id=registration_id):
         raise AlreadyVoided
     _act(session, row, event, registration_id=registration_id, reason=reason, vault=vault, actor=actor)
     outbox.publish(session, events.BidderVoided(auction_id, row.listing_id, registration_id), at=at)
@@ -132,7 +132,7 @@ def _act(
     answer = live.step(event)
     standing = live.play.standing(event.at)
     entry, _ = log.append(head, log.Deed(event, registration_id, actor, reason=reason), answer, standing, signer=signer)
-    log.write(session, head, [entry], suspended_at=standing.suspended_at, play=live.text(event.at))
+    log.write(session, head=head, entries=[entry], suspended_at=standing.suspended_at, play=live.text(event.at))
 
 
 def _told(

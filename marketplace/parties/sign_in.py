@@ -191,8 +191,8 @@ def authenticate_all(session: Session, tokens: Collection[str], *, at: datetime)
         for person in session.execute(_BY_SESSION, {"hashes": list(people), "at": at}):
             found[people[bytes(person.token_hash)]] = _actor(person, user_id=person.user_id)
     if keys:
-        for key in session.execute(_BY_KEY, {"hashes": list(keys), "at": at}):
-            found[keys[bytes(key.secret_hash)]] = _actor(key, api_key_id=key.api_key_id, scopes=key.scopes)
+        for held in session.execute(_BY_KEY, {"hashes": list(keys), "at": at}):
+            found[keys[bytes(held.secret_hash)]] = _actor(held, api_key_id=held.api_key_id, scopes=held.scopes)
     return found
 
 

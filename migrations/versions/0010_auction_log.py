@@ -263,9 +263,7 @@ def _awards() -> None:
     """An award belongs to its auction: listing and registration are that auction's, and its bidder has a bid in it."""
     for column in ("auction_id", "registration_id", "runner_up_registration_id"):
         op.drop_constraint(f"fk_awards_{column}", "awards", type_="foreignkey")
-    op.create_foreign_key(
-        "fk_awards_auction", "awards", "auctions", ["auction_id", "listing_id"], ["id", "listing_id"]
-    )
+    op.create_foreign_key("fk_awards_auction", "awards", "auctions", ["auction_id", "listing_id"], ["id", "listing_id"])
     op.create_foreign_key(
         "fk_awards_registration", "awards", "registrations", ["registration_id", "listing_id"], ["id", "listing_id"]
     )
