@@ -170,8 +170,8 @@ def founded(running: runtime.Runtime) -> uuid.UUID:
     with running.sessions.begin() as session:
         session.execute(text("ALTER TABLE registrations DROP CONSTRAINT fk_registrations_listing_id"))
         buyer = parties.create_organisation(
-            session, name=PAYER, kind=OrganisationKind.BUYER, country="CN", uscc=demo_tape.company_code(1), province="33",
-            actor=SYSTEM, at=AT,
+            session, name=PAYER, kind=OrganisationKind.BUYER, country="CN", uscc=demo_tape.company_code(1),
+            province="33", actor=SYSTEM, at=AT,
         )  # fmt: skip
         return buyer.id
 
