@@ -259,7 +259,7 @@ class Sale:
         self.market.open_room(self.package)
         draft = self.market.draft(self.package, opens_at=opens_at, ends_at=opens_at + timedelta(hours=1))
         self.listing = self.market.publish(draft)
-        self.market.register(self.listing, people.buyer, people.other_buyer)
+        self.market.register(self.listing, people.buyer, people.third_buyer)
         self.at(opens_at + timedelta(minutes=1))
         return self
 
@@ -268,7 +268,7 @@ class Sale:
         people = self.market.people
         self.market.bid(self.listing, people.buyer, "600000.00")
         self.at(self.clock.at + timedelta(minutes=20))
-        self.market.bid(self.listing, people.other_buyer, "780000.00")
+        self.market.bid(self.listing, people.third_buyer, "780000.00")
         self.at(datetime(2026, 3, 2, 12, 57, tzinfo=UTC))
         self.market.bid(self.listing, people.buyer, "801234.56")
         return self

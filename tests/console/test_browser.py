@@ -27,10 +27,10 @@ def running_auction(market, people):
     package = market.package(rows=40)
     market.open_room(package)
     listing = market.publish(market.draft(package, opens_at=opens_at, ends_at=opens_at + timedelta(hours=1)))
-    market.register(listing, people.buyer, people.other_buyer)
+    market.register(listing, people.buyer, people.third_buyer)
     ahead = int((opens_at + timedelta(minutes=1) - datetime.now(UTC)).total_seconds())
     market.auction_clock(f"date_trunc('milliseconds', clock_timestamp()) + interval '{ahead} seconds'")
-    market.bid(listing, people.other_buyer, "500000.00")
+    market.bid(listing, people.third_buyer, "500000.00")
     return listing
 
 

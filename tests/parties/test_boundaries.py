@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from sqlalchemy.orm import Session
 
-from marketplace import jobs
+from marketplace import jobs, runtime
 from marketplace.actor import OrganisationKind, Role, Scope
 from marketplace.parties import service
 from marketplace.parties.domain import LicenceKind
+from marketplace.parties.domain.affiliates import AffiliateKind
 from tests.people import PASSWORD, People, make_uscc
 
 NAMES = ("admin", "finance", "compliance", "seller", "seller_agent", "other_seller", "buyer", "buyer_analyst", "valuer",
@@ -70,6 +71,13 @@ class World:
         )  # fmt: skip
         return str(issued.key.id)
 
+    def affiliate(self) -> str:
+        row = service.add_affiliate(
+            self.session, organisation_id=self.people.seller.organisation_id, kind=AffiliateKind.STAFF, name="员工",
+            identity_number=None, vault=runtime.current().vault, actor=self.people.admin.actor, at=self.at,
+        )  # fmt: skip
+        return str(row.id)
+
     def job(self) -> str:
         arguments: dict[str, Any] = {}
         return str(
@@ -104,6 +112,10 @@ def _licence() -> Any:
 
 def _key() -> Any:
     return {"name": "程序", "roles": ["seller_agent"], "scopes": ["read"], "expires_at": "2026-06-01T00:00:00Z"}
+
+
+def _affiliate() -> Any:
+    return {"kind": "staff", "name": "员工"}
 
 
 def _reason() -> Any:
@@ -147,6 +159,9 @@ ROUTES = [
     Route("POST", "/organisations/{}/api-keys", _managed(201), 403, _seller, _key),
     Route("GET", "/organisations/{}/api-keys", _all(200, "seller", *STAFF) | STRANGERS, 403, _seller),
     Route("POST", "/api-keys/{}/revoke", _managed(200), 403, lambda world: world.key()),
+    Route("POST", "/organisations/{}/affiliates", _managed(201), 403, _seller, _affiliate),
+    Route("GET", "/organisations/{}/affiliates", _all(200, "seller", *STAFF) | STRANGERS, 403, _seller),
+    Route("POST", "/affiliates/{}/remove", DECIDERS, 403, lambda world: world.affiliate(), _reason),
     Route("GET", "/time", {}, 200, anonymous=200),
     Route("GET", "/health", {}, 200, anonymous=200),
     Route("GET", "/jobs/{}", _all(200, "seller", "seller_agent", *STAFF), 404, lambda world: world.job()),
