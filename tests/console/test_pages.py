@@ -206,8 +206,8 @@ def _traces(people, visit, path, deal, share):
     page = visit(people.auditor).get(path).text
     for text in (deal["reference"], share["case_key"], "50,000.00", "751,234.56", "801,234.56", "B000100", "B000200"):
         assert text in page, text
-    assert "buyer</p>" in page, "the auditor sees who paid"
-    assert "buyer</p>" not in visit(people.seller).get(path).text, "the seller does not see the buyer's bank details"
+    assert "华信资产</p>" in page, "the auditor sees who paid"
+    assert "华信资产</p>" not in visit(people.seller).get(path).text, "the seller does not see the buyer's bank details"
 
 
 def test_a_case_without_a_sale_has_an_empty_trail(market, people, visit):
