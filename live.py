@@ -7,6 +7,7 @@ and the web door, in one order. `granian --interface rsgi --factory live:create`
 import asyncio
 import os
 import re
+import sys
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
@@ -22,9 +23,14 @@ UUID: Final = r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 BIDS: Final = re.compile(rf"/api/v1/auctions/(?P<auction_id>{UUID})/bids")
 
 
+SWITCH_SECONDS: Final = 0.0005
+"""A lane waits no longer than this for the loop to let go of the interpreter after each answer of PostgreSQL."""
+
+
 def application(running: runtime.Runtime) -> Application:
     """Return the RSGI application over a runtime."""
     runtime.install(running)
+    sys.setswitchinterval(SWITCH_SECONDS)
     threads = ThreadPoolExecutor(running.settings.database_pool_size, "lane")
     bidding = Bidding(running.sessions, authenticate=parties.authenticate_all, now=running.clock.now)
     lanes: Lanes[uuid.UUID, Bid, Answer] = Lanes(bidding.decide, executor=threads)
