@@ -12,14 +12,18 @@ import uuid
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
+import orjson
+
 from auctions.live.bids import Bid, Bidding, BidRoute
 from marketplace import runtime
+from marketplace.health import health
 from marketplace.lanes import Lanes
 from marketplace.parties import service as parties
-from marketplace.rsgi import Answer, Application, Route
+from marketplace.rsgi import Answer, Application, Asked, Route
 from marketplace.settings import Settings
 
 UUID: Final = r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
+HEALTH: Final = re.compile("/api/v1/health")
 BIDS: Final = re.compile(rf"/api/v1/auctions/(?P<auction_id>{UUID})/bids")
 
 
@@ -39,12 +43,20 @@ def application(running: runtime.Runtime) -> Application:
     def started(_loop: asyncio.AbstractEventLoop) -> None:
         """Nothing to begin: lanes are made when they are needed."""
 
+    def look() -> dict[str, str]:
+        with running.sessions() as session:
+            return health(session)
+
+    async def healthy(_asked: Asked) -> Answer:
+        return Answer(200, orjson.dumps(await asyncio.get_running_loop().run_in_executor(threads, look)))
+
     async def stopped() -> None:
         await lanes.stop()
         threads.shutdown()
         running.engine.dispose()
 
-    return Application([Route("POST", BIDS, route.answer)], started=started, stopped=stopped)
+    routes = [Route("POST", BIDS, route.answer), Route("GET", HEALTH, healthy)]
+    return Application(routes, started=started, stopped=stopped)
 
 
 def create() -> Application:

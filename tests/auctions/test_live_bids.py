@@ -124,3 +124,17 @@ def test_the_short_way_of_reading_a_body_reads_what_the_schema_reads(shape, amou
     body = (shape % json.dumps({"amount": amount, "currency": currency})).encode()
     short = reading(lambda: bids.values_of(body, mimetype=JSON))
     assert short == reading(lambda: bodies.load(bid_schemas.BidIn(), body, mimetype=JSON))
+
+
+def test_the_door_says_that_it_is_well(stage, door):
+    scope = types.SimpleNamespace(
+        proto="http", method="GET", path="/api/v1/health", scheme="http", headers={"content-length": "0"}
+    )
+    protocol = Protocol(b"")
+    asyncio.run(door.__rsgi__(scope, protocol))
+    assert (protocol.status, protocol.answer) == (200, stage.api.ok("GET", "/health"))
+
+
+def test_bidders_are_told_where_the_live_door_is(stage):
+    listing = stage.live(stage.people.buyer)
+    assert stage.auction(listing)["live_url"] is None
