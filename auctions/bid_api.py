@@ -3,10 +3,10 @@
 import uuid
 from typing import Any
 
-from flask import request
+from flask import Response, request
 
 from auctions import bid_schemas as schemas
-from auctions import bidding, receipts, steering, viewing
+from auctions import bidding, feed, receipts, steering, viewing
 from marketplace import http, idempotency
 from marketplace.actor import Role, Scope
 from marketplace.db import Page
@@ -51,6 +51,24 @@ def place_bid(data: dict[str, Any], auction_id: uuid.UUID) -> receipts.Receipt:
 def list_bids(page: dict[str, Any], auction_id: uuid.UUID) -> Page[viewing.BidView]:
     """List the accepted attempts under bidder codes, newest first; sealed ones only once they are opened."""
     return viewing.list_bids(http.session(), auction_id=auction_id, **page, actor=http.actor())
+
+
+@blueprint.get("/auctions/<uuid:auction_id>/feed", policy=signed_in())
+@blueprint.doc(
+    parameters=[{"in": "header", "name": "Last-Event-ID", "schema": {"type": "string"}}],
+    responses={
+        "200": {
+            "description": "Server-sent events `bid`, `standing`, `skipped`, `time`, each with `server_time`; the id is"
+            " the number of the last entry shown. For display only.",
+            "content": {feed.MEDIA_TYPE: {"schema": {"type": "string"}}},
+        }
+    },
+)
+def follow_auction(auction_id: uuid.UUID) -> Response:
+    """Tell what came after `Last-Event-ID` and where the auction stands; a feed process keeps the stream open."""
+    after = feed.last_event(request.headers.get("Last-Event-ID"))
+    news = feed.read_news(http.session(), auction_id=auction_id, after=after)
+    return Response(feed.body_of(news), mimetype=feed.MEDIA_TYPE, headers={"Cache-Control": "no-store"})
 
 
 @blueprint.post("/auctions/<uuid:auction_id>/suspend", policy=_STEER)

@@ -5,12 +5,15 @@ wait. `late` and `suspended` are the exception: a bid that is decided but not co
 are said only under the lock. Whatever the look does not refuse is decided again, in order, in one transaction: one
 lock, one reading of the clock, one statement for everything that was accepted.
 
+What a batch refuses under the lock was put there by an attempt before it that the look would have taken; its receipts
+are signed when the lock is no longer needed, if the caller says so (`later`).
+
 An attempt is refused as too fast only if it would have been accepted, and only accepted ones count: refused attempts
 write nothing, and whoever floods the doors with them is stopped there.
 """
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -49,9 +52,11 @@ class Room:
     standing: Standing
     head: Head
     signer: Signer
+    sealed: bool
     locked: bool
     seats: Sequence[Any]
     barred: Mapping[uuid.UUID, Failure]
+    unsigned: list[Callable[[], None]]
     entries: list[log.Entry] = field(default_factory=list)
     receipts: dict[tuple[uuid.UUID, bytes], Receipt] = field(default_factory=dict)
 
@@ -80,24 +85,38 @@ def place_bid(
     return answer
 
 
-def decide_batch(session: Session, *, auction_id: uuid.UUID, attempts: Sequence[Attempt]) -> list[Receipt | Failure]:
+def decide_batch(
+    session: Session,
+    *,
+    auction_id: uuid.UUID,
+    attempts: Sequence[Attempt],
+    later: list[Callable[[], None]] | None = None,
+) -> list[Receipt | Failure]:
     """Decide up to `MAX_BATCH` attempts in order, in the caller's one transaction; answers come in the same order.
 
     An answer holds once the caller has committed. A failure of one attempt is its answer and touches no other; what is
     raised instead (a lost connection, a violated constraint) means that nothing of the batch was decided.
+
+    Given `later`, the caller runs what is put there after its commit and before it shows an answer: refused receipts
+    are signed then, while others have the lock.
     """
     if len(attempts) > MAX_BATCH:
         raise ValueError(f"at most {MAX_BATCH} attempts are decided at once")
     row = session.connection().exec_driver_sql(_LOOK, {"auction": auction_id}).first()
     if row is None:
         return [NotFound("auction", auction_id) for _ in attempts]
-    answers = _look(session, row, attempts)
+    unsigned: list[Callable[[], None]] = [] if later is None else later
+    room = _room(session, row, attempts, unsigned=unsigned)
+    answers = _look(room, attempts)
     if None in answers:
         places = [place for place, answer in enumerate(answers) if answer is None or _depends_on_others(answer)]
-        decide = _seal if plays.is_sealed(row) else _decide_locked
-        decided = decide(session, row, [attempts[place] for place in places])
+        rest, seats = [attempts[place] for place in places], [room.seats[place] for place in places]
+        decided = _seal(session, room, rest, seats) if room.sealed else _decide_locked(session, room, rest, seats)
         for place, answer in zip(places, decided, strict=True):
             answers[place] = answer
+    if later is None:
+        for sign in unsigned:
+            sign()
     return [answer for answer in answers if answer is not None]
 
 
@@ -106,37 +125,40 @@ def _depends_on_others(answer: Receipt | Failure) -> bool:
     return isinstance(answer, refusals.AlreadyLeading)
 
 
-def look_batch(
-    session: Session, *, auction_id: uuid.UUID, attempts: Sequence[Attempt]
+def _look(room: Room, attempts: Sequence[Attempt]) -> list[Receipt | Failure | None]:
+    """Answer without the lock what can be: repetitions and refusals. None: the lock decides.
+
+    In an open format whatever comes after the first such attempt is left to the lock too: it would be judged by a
+    standing that is about to change, and then once more.
+    """
+    answers: list[Receipt | Failure | None] = []
+    for attempt, seat in zip(attempts, room.seats, strict=True):
+        answers.append(_answer(room, attempt, seat))
+        if answers[-1] is None and not room.sealed:
+            break
+    return answers + [None] * (len(attempts) - len(answers))
+
+
+def _decide_locked(
+    session: Session, seen: Room, attempts: Sequence[Attempt], seats: Sequence[Any]
 ) -> list[Receipt | Failure | None]:
-    """Answer what can be answered without the row's lock: repetitions and refusals. None: it must be decided."""
-    row = session.connection().exec_driver_sql(_LOOK, {"auction": auction_id}).first()
-    if row is None:
-        return [NotFound("auction", auction_id) for _ in attempts]
-    return _look(session, row, attempts)
-
-
-def _look(session: Session, row: Any, attempts: Sequence[Attempt]) -> list[Receipt | Failure | None]:
-    room = _room(session, row, attempts, locked=False)
-    return [_answer(room, attempt, seat) for attempt, seat in zip(attempts, room.seats, strict=True)]
-
-
-def _decide_locked(session: Session, seen: Any, attempts: Sequence[Attempt]) -> list[Receipt | Failure | None]:
-    """Decide what the look did not refuse, under the row's lock."""
-    row = lock_row(session, seen.id)
-    room = _room(session, row, attempts, locked=True)
+    """Decide what the look did not refuse, under the row's lock. No entry since the look: no key of these in one."""
+    row = lock_row(session, seen.row.id)
+    known = seats if row.number == seen.row.number else None
+    room = _room(session, row, attempts, locked=True, seats=known, unsigned=seen.unsigned)
     answers = [_answer(room, attempt, seat) for attempt, seat in zip(attempts, room.seats, strict=True)]
     if room.entries:
         log.write(session, head=room.head, entries=room.entries, suspended_at=None, play=room.live.text(room.at))
     return answers
 
 
-def _seal(session: Session, row: Any, attempts: Sequence[Attempt]) -> list[Receipt | Failure | None]:
+def _seal(
+    session: Session, room: Room, attempts: Sequence[Attempt], seats: Sequence[Any]
+) -> list[Receipt | Failure | None]:
     """Put attempts into the sealed books, which have a lock of their own: neither row nor log may show them."""
-    room = _room(session, row, attempts, locked=False)
     return [
-        receipts.sealed(session, row=row, seat=seat, attempt=attempt, signer=room.signer)
-        for attempt, seat in zip(attempts, room.seats, strict=True)
+        receipts.sealed(session, row=room.row, seat=seat, attempt=attempt, signer=room.signer)
+        for attempt, seat in zip(attempts, seats, strict=True)
     ]
 
 
@@ -145,10 +167,18 @@ def lock_row(session: Session, auction_id: uuid.UUID) -> Any:
     return session.connection().exec_driver_sql(_LOCK, {"auction": auction_id}).first()
 
 
-def _room(session: Session, row: Any, attempts: Sequence[Attempt], *, locked: bool) -> Room:
+def _room(
+    session: Session,
+    row: Any,
+    attempts: Sequence[Attempt],
+    *,
+    unsigned: list[Callable[[], None]],
+    locked: bool = False,
+    seats: Sequence[Any] | None = None,
+) -> Room:
     """Read what a batch needs; its statements see everything that was committed before the lock was taken."""
     at = max(row.now, row.last_event_at or row.now)
-    seats = _seats(session, row, attempts)
+    seats = _seats(session, row, attempts) if seats is None else seats
     present = list({seat.id for seat in seats if seat.id is not None})
     live = plays.live(row)
     return Room(
@@ -158,9 +188,11 @@ def _room(session: Session, row: Any, attempts: Sequence[Attempt], *, locked: bo
         standing=live.play.standing(at),
         head=log.head_of(row),
         signer=signing.signer(session, vault=runtime.current().vault, at=at),
+        sealed=plays.is_sealed(row),
         locked=locked,
         seats=seats,
         barred=eligibility.barred_of(session, present, at=at) if present else {},
+        unsigned=unsigned,
     )
 
 
@@ -235,20 +267,24 @@ def _judge(room: Room, attempt: Attempt, seat: Any) -> Receipt | None:
 
 def _undecided(room: Room, refused: Answer) -> bool:
     """Whether only the lock can say it. Whether a sealed bidder has a bid to withdraw is nobody's to know."""
-    if plays.is_sealed(room.row):
+    if room.sealed:
         return refused.code in {RefusalCode.LATE, RefusalCode.NOTHING_TO_WITHDRAW}
     return refused.code in _ONLY_UNDER_THE_LOCK
 
 
 def _refused(room: Room, attempt: Attempt, event: Event, answer: Answer) -> refusals.BidRefused:
-    """Return the refusal with its signed receipt."""
+    """Return the refusal; its signed receipt is put into it when the batch is decided."""
     assert answer.code is not None
     least = None if answer.minimum_next is None else Money(answer.minimum_next, room.row.currency)
     failure = refusals.REFUSALS[answer.code](minimum_next=least, at=room.at)
-    signed = log.sign(
-        room.head, event, answer, room.standing, key=attempt.idempotency_key, signer=room.signer, chained=False
-    )
-    failure.values["receipt"] = signed.document
+    head, standing, signer = room.head, room.standing, room.signer
+
+    def sign() -> None:
+        key = attempt.idempotency_key
+        signed = log.sign(head, event, answer, standing, key=key, signer=signer, chained=False)
+        failure.values["receipt"] = signed.document
+
+    room.unsigned.append(sign)
     return failure
 
 
@@ -258,7 +294,7 @@ def _confirmed(room: Room, attempt: Attempt) -> None:
     if attempt.confirmed or attempt.amount is None or percent is None:
         return
     minimum = room.standing.minimum_next
-    minimum = plays.floor_of(room.row) if minimum is None and plays.is_sealed(room.row) else minimum
+    minimum = plays.floor_of(room.row) if minimum is None and room.sealed else minimum
     if minimum is None:
         return
     if (attempt.amount.minor - minimum) * 100 > minimum * percent:

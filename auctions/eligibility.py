@@ -149,7 +149,7 @@ _FACTS: Final = _query()
 
 def _facts(session: Session, registration_ids: Sequence[uuid.UUID], *, at: datetime) -> dict[uuid.UUID, Facts]:
     given = {"ids": list(registration_ids), "day": parties.market_day(at)}
-    return {row.id: _read(row) for row in session.execute(_FACTS, given)}
+    return {row.id: _read(row) for row in session.connection().execute(_FACTS, given)}
 
 
 def _read(row: Any) -> Facts:

@@ -156,7 +156,7 @@ def sign(
         event=event_document(event, head.currency),
         answer=answer_document(answer, head.currency),
         price=text(standing.price, head.currency),
-        ends_at=_instant(standing.ends_at),
+        ends_at=format_instant(standing.ends_at),
         idempotency_key=key,
     )
 
@@ -236,7 +236,7 @@ def read(session: Session, auction_id: uuid.UUID) -> Iterator[Any]:
 
 def event_document(event: Event, currency: str) -> dict[str, Any]:
     """Return an event as the file format "auction replay" has it."""
-    document: dict[str, Any] = {"at": _instant(event.at), "kind": event.kind}
+    document: dict[str, Any] = {"at": format_instant(event.at), "kind": event.kind}
     if event.bidder:
         document["bidder"] = event.bidder
     if event.lots:
@@ -263,11 +263,12 @@ def answer_document(answer: Answer, currency: str) -> dict[str, Any]:
         "price": text(answer.price, currency),
         "leader": answer.leader,
         "minimum_next": text(answer.minimum_next, currency),
-        "ends_at": None if answer.ends_at is None else _instant(answer.ends_at),
+        "ends_at": None if answer.ends_at is None else format_instant(answer.ends_at),
     }
     return {name: value for name, value in values.items() if value is not None}
 
 
+@functools.lru_cache(maxsize=4096)
 def text(minor: int | None, currency: str) -> str | None:
     """Write an amount of the log, which is never negative."""
     if minor is None:
@@ -275,12 +276,6 @@ def text(minor: int | None, currency: str) -> str | None:
     decimals = exponent(currency)
     digits = str(minor).rjust(decimals + 1, "0")
     return f"{digits[:-decimals]}.{digits[-decimals:]}" if decimals else digits
-
-
-@functools.lru_cache(maxsize=1024)
-def _instant(at: datetime) -> str:
-    """Write an instant; those of a batch are few and used often."""
-    return format_instant(at)
 
 
 def proof_of(entry: Any) -> SignedReceipt | None:

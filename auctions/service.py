@@ -4,7 +4,7 @@ from auctions.award_models import Award, Default
 from auctions.award_turns import fail_award, fail_overdue, promote_award, release_award
 from auctions.award_views import AwardView, get_award
 from auctions.awards import check_contract, confirm_contract, confirm_protocol, require_award
-from auctions.bidding import MAX_BATCH, decide_batch, look_batch, place_bid
+from auctions.bidding import MAX_BATCH, decide_batch, place_bid
 from auctions.calendar_feed import IssuedFeed, calendar, issue_feed, list_feeds, listing_calendar, revoke_feed
 from auctions.catalogue import ListingPage, ListingView, find_listings, hidden_terms, list_listings, show_listing
 from auctions.closing import Result, auction_log, close_due, result
@@ -85,7 +85,6 @@ __all__ = [
     "list_registrations",
     "listing_calendar",
     "lock_listing",
-    "look_batch",
     "place_bid",
     "promote_award",
     "publish_listing",

@@ -17,7 +17,7 @@ from auctions.domain.formats import Phase
 from auctions.domain.lifecycles import EntryKind, LiveState, RegistrationState, live_state
 from auctions.models import Auction, AuctionEvent, Registration
 from auctions.proof_models import OpenedBox
-from marketplace import db
+from marketplace import db, runtime
 from marketplace.actor import Actor
 from marketplace.db import Page, UnknownCursor
 from marketplace.errors import NotFound
@@ -32,7 +32,7 @@ class AuctionView:
 
     `asked` is the price that an acceptance takes now, where the format shows one. While bids are sealed there is no
     price, leader or `sequence`. `head` is the published head of the log's hash chain, None before its first entry and
-    while bids are sealed.
+    while bids are sealed. `live_url` is the origin of the door that takes bids fastest, None where only this one does.
     """
 
     id: uuid.UUID
@@ -55,6 +55,7 @@ class AuctionView:
     head: str | None
     you: str | None
     your_maximum: Money | None
+    live_url: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +131,7 @@ def view_auction(session: Session, auction_id: uuid.UUID, *, actor: Actor) -> Au
         head=None if sealed or auction.head is None else proofs.head_text(auction.head),
         you=found.you,
         your_maximum=money(_own_maximum(session, auction_id, found.id)) if found.id else None,
+        live_url=runtime.current().settings.live_url,
     )
     return _veiled(shown, catalogue.hidden_terms(session, auction.listing_id, actor=actor))
 

@@ -1,15 +1,16 @@
 """How many bids a second does one hot auction decide over HTTP, beside the obvious way and beside the bare server?
 
 Interleaved short runs of 64 keep-alive connections from 16 bidders, each bidding the least amount of its last answer:
-(1) the product as it is started (granian, WSGI, 2 workers), every bid with credential, policy and idempotency key;
+(1) the live door (granian, RSGI) with one worker and with two, and the web door (WSGI, 2 workers), on one auction;
 (2) the naive peer under gunicorn gthread, 2 processes at several thread counts, of which the best counts;
-(3) constant JSON on the product's server: the ceiling. A decided bid is an accepted one or one refused by a rule of the
-auction. Trust the ratios of one run, nothing else. `python benchmarks/hot_auction.py [SECONDS] [ROUNDS]`
+(3) constant JSON on the live door's server with as many workers: the ceiling.
+A decided bid is an accepted one or one refused by a rule of the auction. The auction lets a bidder bid as often as it
+likes (`attempt_interval_seconds` 0) and asks for no second confirmation; every other check is on. The load generator
+runs beside the servers. Trust the ratios of one run. `python -m benchmarks.hot_auction [SECONDS] [ROUNDS]`
 """
 
 import asyncio
 import base64
-import json
 import os
 import secrets
 import signal
@@ -25,7 +26,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -43,6 +43,7 @@ from auctions.domain.lifecycles import ListingState, RegistrationState  # noqa: 
 from auctions.domain.references import make_reference  # noqa: E402
 from benchmarks import admission  # noqa: E402
 from benchmarks import hot_auction_peer as naive  # noqa: E402
+from benchmarks.load import Load  # noqa: E402
 from due_diligence.models import AgreementVersion  # noqa: E402
 from marketplace import embedded  # noqa: E402
 from marketplace.actor import OrganisationKind, Role  # noqa: E402
@@ -52,13 +53,13 @@ from marketplace.packages.models import Package  # noqa: E402
 from marketplace.parties.domain import OrganisationState, UserState, credentials  # noqa: E402
 from marketplace.parties.models import Organisation, User, UserSession  # noqa: E402
 
-CONNECTIONS = 64
 BIDDERS = 16
-WARM_UP = 0.5
+WARMING = 0.5
 READY_SECONDS = 300
 START = 10_000_000
 STEP = 100
 THREADS = (1, 4, 32)
+WORKERS = (1, 2)
 KEY = base64.b64encode(bytes(32)).decode()
 
 
@@ -144,7 +145,7 @@ def _auction(session: Session, seller_id: uuid.UUID, now: datetime) -> models.Au
     auction = models.Auction(
         listing_id=listing.id, package_id=package.id, currency="CNY", rules=canonical(rules).decode(),
         rules_hash=fingerprint(rules), reserve_salt="", reserve_commitment="", opens_at=opens, ends_at=ends,
-        attempt_interval_seconds=0,
+        attempt_interval_seconds=0, confirm_above_percent=None,
     )  # fmt: skip
     session.add(auction)
     session.flush()
@@ -195,8 +196,9 @@ def targets(url: str) -> list[Target]:
         "DATABASE_URL": url, "REDIS_URL": "unix:///nonexistent", "SECRET_KEY": KEY, "IDENTITY_KEY": KEY,
         "MATCHING_KEY": KEY,
     }  # fmt: skip
-    granian = [sys.executable, "-m", "granian", "--interface", "wsgi", "--factory", "--workers", "2", "--no-log",
-               "--blocking-threads", "8", "--host", "127.0.0.1", "--port", "{port}"]  # fmt: skip
+    granian = [sys.executable, "-m", "granian", "--factory", "--no-log", "--host", "127.0.0.1", "--port", "{port}"]
+    wsgi_door = [*granian, "--interface", "wsgi", "--workers", "2", "--blocking-threads", "8", "wsgi:create"]
+    asked = [*granian, "--interface", "rsgi", "--no-ws", "--workers"]
     gunicorn = [sys.executable, "-m", "gunicorn", "-k", "gthread", "-w", "2", "--keep-alive", "60", "--log-level",
                 "error", "-b", "127.0.0.1:{port}", "--worker-connections", "200"]  # fmt: skip
     peers = [
@@ -207,11 +209,12 @@ def targets(url: str) -> list[Target]:
         )
         for count in THREADS
     ]  # fmt: skip
-    return [
-        Target("ours", path, [*granian, "wsgi:create"], ours, tokens),
-        *peers,
-        Target("hello JSON", "/hello", [*granian, "benchmarks.hot_auction_peer:hello"], {}, tokens),
+    doors = [Target(f"live door x {n}", path, [*asked, str(n), "live:create"], ours, tokens) for n in WORKERS]
+    hello = [
+        Target(f"hello JSON x {n}", "/hello", [*asked, str(n), "benchmarks.hot_auction_peer:hello"], {}, tokens)
+        for n in WORKERS
     ]
+    return [*doors, Target("web door x 2", path, wsgi_door, ours, tokens), *peers, *hello]
 
 
 @contextmanager
@@ -249,72 +252,26 @@ def _await(port: int) -> None:
     raise SystemExit(f"nothing answers on port {port}")
 
 
-class Load:
-    """64 connections, each bidding the least amount that its last answer named."""
-
-    def __init__(self, target: Target, seconds: float) -> None:
-        self.target = target
-        self.start = time.perf_counter() + WARM_UP
-        self.end = self.start + seconds
-        self.latencies: list[float] = []
-        self.accepted = self.others = 0
-
-    async def run(self) -> Run:
-        """Bid for the time given."""
-        await asyncio.gather(*(self._connection(number) for number in range(CONNECTIONS)))
-        seconds = self.end - self.start
-        ordered = sorted(self.latencies) or [0.0]
-        return Run(
-            decided=len(self.latencies) / seconds,
-            accepted=self.accepted / seconds,
-            p50=ordered[len(ordered) // 2] * 1000,
-            p99=ordered[len(ordered) * 99 // 100] * 1000,
-            others=self.others,
-        )
-
-    async def _connection(self, number: int) -> None:
-        token = self.target.tokens[number % len(self.target.tokens)]
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.target.port)
-        head = (
-            f"POST {self.target.path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n"
-            "Content-Type: application/json\r\n"
-        )
-        amount = f"{START // 100}.00"
-        while time.perf_counter() < self.end:
-            body = json.dumps({"amount": {"amount": amount, "currency": "CNY"}})
-            sent = time.perf_counter()
-            key = f"Idempotency-Key: {secrets.token_hex(8)}\r\nContent-Length: {len(body)}\r\n\r\n"
-            writer.write((head + key + body).encode())
-            status, answer = await _answer(reader)
-            amount = answer.get("minimum_next", {}).get("amount", amount)
-            self._count(status, answer, sent)
-        writer.close()
-
-    def _count(self, status: int, answer: dict[str, Any], sent: float) -> None:
-        now = time.perf_counter()
-        if not self.start <= now < self.end:
-            return
-        if status == 201 or (status == 409 and "code" in answer):
-            self.latencies.append(now - sent)
-            self.accepted += status == 201
-        else:
-            self.others += 1
-
-
-async def _answer(reader: asyncio.StreamReader) -> tuple[int, dict[str, Any]]:
-    head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
-    lines = head.split("\r\n")
-    length = next(int(line.split(":")[1]) for line in lines if line.lower().startswith("content-length:"))
-    return int(lines[0].split(" ")[1]), json.loads(await reader.readexactly(length))
+def _run(target: Target, seconds: float) -> Run:
+    load = Load(target.port, target.path, target.tokens, seconds, f"{START // 100}.00".encode())
+    asyncio.run(load.run())
+    ordered = sorted(load.latencies) or [0.0]
+    return Run(
+        decided=len(ordered) / seconds,
+        accepted=load.accepted / seconds,
+        p50=ordered[len(ordered) // 2] * 1000,
+        p99=ordered[len(ordered) * 99 // 100] * 1000,
+        others=load.others,
+    )
 
 
 def measure(chosen: list[Target], seconds: float, rounds: int) -> None:
     """Run every target once to warm it, then in turn, `rounds` times."""
     for target in chosen:
-        asyncio.run(Load(target, seconds).run())
+        _run(target, WARMING)
     for number in range(rounds):
         for target in chosen:
-            run = asyncio.run(Load(target, seconds).run())
+            run = _run(target, seconds)
             target.runs.append(run)
             print(
                 f"  {number + 1}/{rounds} {target.name:<18} {run.decided:8.0f} decided/s {run.accepted:8.0f} accepted/s"
@@ -324,8 +281,8 @@ def measure(chosen: list[Target], seconds: float, rounds: int) -> None:
 
 def report(chosen: list[Target]) -> None:
     """Print medians and ratios."""
-    ours, hello = chosen[0], chosen[-1]
-    best = max(chosen[1:-1], key=lambda target: target.decided)
+    named: Callable[[str], list[Target]] = lambda part: [target for target in chosen if part in target.name]  # noqa: E731
+    peer = max(named("naive peer"), key=lambda target: target.decided)
     middle: Callable[[Target, str], float] = lambda target, name: statistics.median(  # noqa: E731 - local shorthand
         getattr(run, name) for run in target.runs
     )
@@ -333,15 +290,16 @@ def report(chosen: list[Target]) -> None:
     for target in chosen:
         figures = (target.decided, middle(target, "accepted"), middle(target, "p50"), middle(target, "p99"))
         print(f"{target.name:<18} {figures[0]:>10.0f} {figures[1]:>10.0f} {figures[2]:>8.1f} {figures[3]:>8.1f}")
-    print(f"\nours / best naive peer ({best.name}): {ours.decided / best.decided:.2f} x")
-    print(f"p99 ours / best naive peer: {middle(ours, 'p99') / middle(best, 'p99'):.2f}")
-    print(f"ours / hello JSON: {ours.decided / hello.decided:.3f}")
+    for ours, hello in zip(named("live door"), named("hello"), strict=True):
+        print(f"\n{ours.name} / best naive peer ({peer.name}): {ours.decided / peer.decided:.2f} x")
+        print(f"p99 {ours.name} / best naive peer: {middle(ours, 'p99') / middle(peer, 'p99'):.3f}")
+        print(f"{ours.name} / {hello.name}: {ours.decided / hello.decided:.3f}")
 
 
 def main() -> None:
     """Start PostgreSQL and all servers, measure, report."""
-    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 3.0
-    rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 3
+    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 2.0
+    rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 2
     with tempfile.TemporaryDirectory(prefix="npl-bench-") as name:
         folder = Path(name)
         folder.chmod(0o755)

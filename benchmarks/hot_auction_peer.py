@@ -1,14 +1,15 @@
 """The two programs that the hot auction is compared with: the obvious way, and the bare server.
 
 `app`: a naive peer as one writes it first: Flask, the ORM, `SELECT … FOR UPDATE`, check, add, commit; with a token, an
-idempotency key and the same English rules in five lines. `hello()`: Flask answering constant JSON, the ceiling.
-Run by `hot_auction.py`; PEER_DATABASE_URL says where its three tables are.
+idempotency key and the same English rules in five lines. `hello()`: the live door's
+server answering constant JSON, the ceiling. Run by `hot_auction.py`; PEER_DATABASE_URL says where its three tables are.
 """
 
 import os
 from datetime import UTC, datetime
 from typing import Any
 
+import orjson
 from flask import Flask, jsonify, request
 from sqlalchemy import ForeignKey, UniqueConstraint, create_engine, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship
@@ -91,15 +92,16 @@ def _money(minor: int) -> dict[str, str]:
     return {"amount": f"{minor // 100}.{minor % 100:02d}", "currency": "CNY"}
 
 
-def hello() -> Flask:
-    """Return the application that answers constant JSON."""
-    app = Flask("hello")
+async def greet(_scope: Any, protocol: Any) -> None:
+    """Read the body and answer constant JSON."""
+    await protocol()
+    body = orjson.dumps({"minimum_next": _money(0), "code": "hello"})
+    protocol.response_bytes(409, [("content-type", "application/json")], body)
 
-    @app.post("/hello")
-    def greet() -> Any:
-        return jsonify(minimum_next=_money(0), code="hello"), 409
 
-    return app
+def hello() -> Any:
+    """Return the RSGI application that answers constant JSON."""
+    return greet
 
 
 app = peer() if "PEER_DATABASE_URL" in os.environ else None

@@ -19,7 +19,7 @@ EXPECTED_REFUSALS = {"already_leading", "below_minimum", "below_start", "late", 
 
 @dataclass
 class Bidder:
-    """A bidder: goes up to `limit`, thinks about `pause` seconds between attempts."""
+    """A bidder: goes up to `limit`, thinks about `pause` seconds between attempts; takes the live door where one is."""
 
     name: str
     client: Client
@@ -28,22 +28,25 @@ class Bidder:
     seed: int
     accepted: int = 0
     refused: int = 0
+    door: Client | None = None
 
     def play(self, sale: Sale) -> None:
         """Bid until the auction is over or the limit is reached."""
         dice = random.Random(self.seed)
         while True:
             standing = self.client.get(f"/auctions/{sale.auction_id}")
+            if self.door is None:
+                self.door = Client(standing["live_url"] or self.client.url, self.client.token)
             if standing["state"] not in {"scheduled", "open", "suspended"}:
                 return
             amount = value(standing["minimum_next"]) + sale.step * dice.choice([0, 0, 0, 1])
             if standing["state"] == "open" and standing["leader"] != standing["you"] and amount <= self.limit:
-                self._try(sale, amount)
+                self._try(self.door, sale, amount)
             time.sleep(self.pause * dice.uniform(0.5, 1.5))
 
-    def _try(self, sale: Sale, amount: Decimal) -> None:
+    def _try(self, door: Client, sale: Sale, amount: Decimal) -> None:
         try:
-            bid(self.client, sale, amount)
+            bid(door, sale, amount)
             self.accepted += 1
         except ApiProblem as problem:
             if problem.code not in EXPECTED_REFUSALS:

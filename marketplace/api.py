@@ -7,14 +7,14 @@ from typing import Any, Final
 
 import click
 import marshmallow as ma
-from sqlalchemy import select, text
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from marketplace import db, http, idempotency, jobs, outbox, search
+from marketplace import health as schema
 from marketplace.actor import Role
 from marketplace.audit import AuditRecord
 from marketplace.db import Page
-from marketplace.errors import Unavailable
 from marketplace.fields import Choice, Count, Id, Instant, PageArgs, Schema, Text, page_of
 from marketplace.jobs import JobOutcome, JobStatus
 from marketplace.module import Module, Periodic
@@ -26,15 +26,6 @@ ANSWERS_KEPT: Final = timedelta(days=30)
 """How long a repeated request gets its first answer."""
 
 blueprint = http.Blueprint("house", description="Time, health, jobs, records.")
-
-
-class NotMigrated(Unavailable):
-    """The database answers, and has no schema."""
-
-    code = "not_migrated"
-
-    def __init__(self) -> None:
-        super().__init__("The database has no schema yet: run the migrations.")
 
 
 class TimeOut(Schema):
@@ -136,11 +127,9 @@ def time() -> dict[str, Any]:
 
 @blueprint.get("/health", policy=public())
 @blueprint.response(200, HealthOut)
-def health() -> dict[str, Any]:
+def health() -> dict[str, str]:
     """Say that this process and the database answer, and which schema it has."""
-    if http.session().scalar(text("SELECT to_regclass('alembic_version')")) is None:
-        raise NotMigrated
-    return {"migration": http.session().scalar(text("SELECT version_num FROM alembic_version"))}
+    return schema.health(http.session())
 
 
 @blueprint.get("/jobs/<uuid:job_id>", policy=signed_in())

@@ -4,6 +4,7 @@ Instants are aware and UTC, dates are calendar dates, intervals are half-open. T
 is PostgreSQL's `clock_timestamp()` taken after the auction row is locked.
 """
 
+import functools
 import re
 from datetime import UTC, date, datetime
 from typing import Protocol
@@ -76,6 +77,7 @@ def parse_instant(text: object) -> datetime:
         raise NotAnInstant(text) from None
 
 
+@functools.lru_cache(maxsize=4096)
 def format_instant(at: datetime) -> str:
     """Write an instant as RFC 3339 with milliseconds and Z, cutting finer digits."""
     return aware(at).strftime("%Y-%m-%dT%H:%M:%S.") + f"{aware(at).microsecond // 1000:03d}Z"

@@ -88,7 +88,7 @@ class Launch:
     environment: dict[str, str] = field(default_factory=dict)
     engines: dict[str, tuple[Callable[[], embedded.Engine], embedded.Engine]] = field(default_factory=dict)
     children: list[Child] = field(default_factory=list)
-    port_hold: socket.socket | None = None
+    port_holds: list[socket.socket] = field(default_factory=list)
 
     def start_engine(self, name: str, start: Callable[[], embedded.Engine]) -> str:
         """Start an embedded engine and return its address."""
@@ -207,9 +207,12 @@ def run() -> int:
 
 
 def _start(launch: Launch) -> None:
-    port, launch.port_hold = take_port(int(os.environ.get("PORT", "8000")))
+    port, held = take_port(int(os.environ.get("PORT", "8000")))
+    live_port, live_held = take_port(port + 100)
+    launch.port_holds += [held, live_held]
     url = os.environ.get("PUBLIC_URL", f"http://127.0.0.1:{port}")
     launch.environment = _keys() | {"PUBLIC_URL": url, "FILES_PATH": os.environ.get("FILES_PATH", str(VAR / "files"))}
+    launch.environment["LIVE_URL"] = os.environ.get("LIVE_URL", f"http://127.0.0.1:{live_port}")
     _note(pid=os.getpid(), url=url)
     if "DATABASE_URL" not in os.environ:
         _say("starting PostgreSQL …")
@@ -219,10 +222,11 @@ def _start(launch: Launch) -> None:
         _say("starting Valkey …")
         launch.environment["REDIS_URL"] = launch.start_engine("Valkey", lambda: embedded.start_valkey(VAR))
     _once(launch, "migrating the database", [sys.executable, "-m", "alembic", "upgrade", "head"])
-    for child in _children(launch.environment, port):
+    for child in _children(launch.environment, port, live_port):
         launch.children.append(child)
         child.start()
-    _await_health(launch, url)
+    _await_health(launch, url, "web")
+    _await_health(launch, f"http://127.0.0.1:{live_port}", "live")
     _demonstrate(launch, url)
 
 
@@ -236,29 +240,34 @@ def _once(launch: Launch, what: str, command: list[str], **more: str) -> str:
     return result.stdout
 
 
-def _children(environment: dict[str, str], port: int) -> list[Child]:
+def _children(environment: dict[str, str], port: int, live_port: int) -> list[Child]:
     celery = [sys.executable, "-m", "celery", "-A", "worker"]
     quiet = ["--without-gossip", "--without-mingle", "-P", "threads", "-l", "warning"]
     web = [
         sys.executable, "-m", "granian", "--interface", "wsgi", "--factory", "wsgi:create", "--host", "127.0.0.1",
         "--port", str(port), "--workers", "2", "--blocking-threads", "8", "--respawn-failed-workers", "--no-log",
     ]  # fmt: skip
+    live = [
+        sys.executable, "-m", "granian", "--interface", "rsgi", "--factory", "live:create", "--host", "127.0.0.1",
+        "--port", str(live_port), "--workers", "1", "--no-ws", "--respawn-failed-workers", "--no-log",
+    ]  # fmt: skip
     return [
         Child("web", web, environment),
+        Child("live", live, environment),
         Child("worker", [*celery, "worker", "-Q", "celery", "-c", "2", "-n", "clock@%h", *quiet], environment),
         Child("jobs", [*celery, "worker", "-Q", "jobs", "-c", "2", "-n", "jobs@%h", *quiet], environment),
         Child("beat", [*celery, "beat", "-l", "warning", "-s", str(VAR / "beat-schedule")], environment),
     ]
 
 
-def _await_health(launch: Launch, url: str) -> None:
+def _await_health(launch: Launch, url: str, name: str) -> None:
     deadline = time.monotonic() + READY_SECONDS
     while time.monotonic() < deadline:
         launch.look_after()
         with contextlib.suppress(OSError, ValueError), urllib.request.urlopen(f"{url}/api/v1/health", timeout=2):  # noqa: S310 - our own address
             return
         time.sleep(0.2)
-    raise embedded.EmbeddedError(f"the web server does not answer at {url}; see var/log/web.log")
+    raise embedded.EmbeddedError(f"the {name} door does not answer at {url}; see var/log/{name}.log")
 
 
 def _demonstrate(launch: Launch, url: str) -> None:

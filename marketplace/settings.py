@@ -46,6 +46,9 @@ class Settings:
     stripe_api_key: str | None = field(default=None, repr=False)
     stripe_webhook_secret: str | None = field(default=None, repr=False)
     public_url: str = "http://127.0.0.1:8000"
+    live_url: str | None = None
+    """Where the live door takes bids, if one runs; clients are told."""
+
     max_upload_bytes: int = 512 * 1024 * 1024
     secure_cookies: bool = False
     database_pool_size: int = 10
@@ -71,6 +74,7 @@ class Settings:
             "stripe_api_key": environ.get("STRIPE_API_KEY"),
             "stripe_webhook_secret": environ.get("STRIPE_WEBHOOK_SECRET"),
             "public_url": environ.get("PUBLIC_URL", "http://127.0.0.1:8000"),
+            "live_url": environ.get("LIVE_URL") or None,
             "max_upload_bytes": reader.count("MAX_UPLOAD_BYTES", 512 * 1024 * 1024),
             "secure_cookies": environ.get("SECURE_COOKIES", "") == "1",
             "database_pool_size": reader.count("DATABASE_POOL_SIZE", 10),

@@ -8,6 +8,10 @@ import uuid
 import pytest
 
 import live
+from auctions import bid_schemas
+from auctions.live import bids
+from marketplace import bodies
+from marketplace.errors import Failure
 from tests.auctions.conftest import cny
 
 JSON = "application/json"
@@ -100,3 +104,37 @@ def test_an_unknown_auction_and_a_wrong_address(stage, door):
     body = json.dumps({"amount": cny("1.00")}).encode()
     assert asyncio.run(send(door, f"/api/v1/auctions/{uuid.uuid4()}/bids", body, headers)).status == 404
     assert asyncio.run(send(door, "/api/v1/auctions/x/bids", body, headers)).status == 404
+
+
+def reading(read):
+    try:
+        return read()
+    except Failure as failure:
+        return type(failure), failure.errors
+
+
+@pytest.mark.parametrize("currency", ["CNY", "JPY", "cny", "XXX"])
+@pytest.mark.parametrize(
+    "amount", ["1", "1.00", "01.5", "1.005", "0", "0.00", "-1", "1.", ".5", "1.2.3", "9" * 15, "9" * 18, ""]
+)
+@pytest.mark.parametrize(
+    "shape", ['{"amount":%s}', ' {\t"amount" :\r\n%s } ', '{"amount":%s,"confirmed":true}', '\x0b{"amount":%s}']
+)
+def test_the_short_way_of_reading_a_body_reads_what_the_schema_reads(shape, amount, currency):
+    body = (shape % json.dumps({"amount": amount, "currency": currency})).encode()
+    short = reading(lambda: bids.values_of(body, mimetype=JSON))
+    assert short == reading(lambda: bodies.load(bid_schemas.BidIn(), body, mimetype=JSON))
+
+
+def test_the_door_says_that_it_is_well(stage, door):
+    scope = types.SimpleNamespace(
+        proto="http", method="GET", path="/api/v1/health", scheme="http", headers={"content-length": "0"}
+    )
+    protocol = Protocol(b"")
+    asyncio.run(door.__rsgi__(scope, protocol))
+    assert (protocol.status, protocol.answer) == (200, stage.api.ok("GET", "/health"))
+
+
+def test_bidders_are_told_where_the_live_door_is(stage):
+    listing = stage.live(stage.people.buyer)
+    assert stage.auction(listing)["live_url"] is None

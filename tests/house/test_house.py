@@ -7,6 +7,7 @@ from sqlalchemy import text
 
 from marketplace import api as house
 from marketplace import jobs, outbox
+from marketplace.health import NotMigrated
 from marketplace.http import COOKIE
 from marketplace.outbox import OutboxDelivery, OutboxEvent
 
@@ -59,7 +60,7 @@ def test_a_job_shows_how_far_it_is(api, people, sessions, running, clock):
         return {"kept": 2}
 
     def failing(session, arguments, progress, at):
-        raise house.NotMigrated
+        raise NotMigrated
 
     good, bad = ask("good"), ask("bad")
     assert show(good)["outcome"] == "waiting"
