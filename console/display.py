@@ -44,7 +44,7 @@ def _digits(money: Money) -> str:
 
 def compact(money: Money) -> str:
     """Write an amount short for the axis of a picture, without its currency: `1.2M`, `123万`."""
-    return str(numbers.format_compact_decimal(money.to_decimal(), locale=language.chosen(), fraction_digits=1))
+    return str(numbers.format_compact_decimal(money.to_decimal(), locale=language.chosen(), fraction_digits=3))
 
 
 def money(minor: int | None, currency: str) -> Money | None:
