@@ -4,7 +4,7 @@ import zipfile
 import pytest
 import xlsxwriter
 
-from marketplace.cases import reading, workbook, workbook
+from marketplace.cases import reading, workbook
 from marketplace.cases.domain.mapping import ColumnMapping, Encoding
 from marketplace.errors import Failure
 
