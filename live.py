@@ -61,4 +61,4 @@ def application(running: runtime.Runtime) -> Application:
 
 def create() -> Application:
     """Build the application from the environment."""
-    return application(runtime.build(Settings.from_environment(os.environ), ()))
+    return application(runtime.build(Settings.from_environment(os.environ), (), ping=False))
