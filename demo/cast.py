@@ -53,8 +53,8 @@ def assemble(url: str, operator_login: str, operator_password: str) -> Cast:
     maker.organisation("seller", "江南商业银行（演示）", "bank", 2, bank)
     buyers = {
         "huaxin": ("华信资产管理（演示）", "national_amc", 3, "11"),
-        "suhui": ("苏汇地方资产管理（演示）", "local_amc", 4, "32"),
-        "qianjiang": ("钱江地方资产管理（演示）", "local_amc", 5, "33"),
+        "suhui": ("苏汇金融资产投资（演示）", "aic", 4, "32"),
+        "qianjiang": ("钱江资产管理（演示）", "national_amc", 5, "33"),
     }
     made: dict[str, str] = {}
     for short, (name, licence, number, province) in buyers.items():
