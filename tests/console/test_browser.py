@@ -30,13 +30,13 @@ def clock():
 def running_auction(market, people):
     """An auction of an hour, one minute old by PostgreSQL's clock, which is set forward and runs on."""
     opens_at = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=1)
-    package = market.package(rows=40)
+    package = market.package()
     market.open_room(package)
     listing = market.publish(market.draft(package, opens_at=opens_at, ends_at=opens_at + timedelta(hours=1)))
-    market.register(listing, people.buyer, people.other_buyer)
+    market.register(listing, people.buyer, people.third_buyer)
     ahead = int((opens_at + timedelta(minutes=1) - datetime.now(UTC)).total_seconds())
     market.auction_clock(f"date_trunc('milliseconds', clock_timestamp()) + interval '{ahead} seconds'")
-    market.bid(listing, people.other_buyer, "500000.00")
+    market.bid(listing, people.third_buyer, "500000.00")
     return listing
 
 
@@ -183,7 +183,7 @@ def test_a_page_hears_from_the_feed_and_asks_again_when_it_is_gone(
         expect(page.locator("#price")).to_contain_text("654,321.00", timeout=10_000)
         assert asked
         assert page.locator("#room").get_attribute("data-connection") == "live"
-    market.bid(running_auction, people.other_buyer, "700000.00")
+    market.bid(running_auction, people.third_buyer, "700000.00")
     expect(page.locator("#price")).to_contain_text("700,000.00", timeout=10_000)
     context.close()
 
