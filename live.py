@@ -19,7 +19,7 @@ from marketplace import runtime
 from marketplace.health import health
 from marketplace.lanes import Lanes
 from marketplace.parties import service as parties
-from marketplace.rsgi import Answer, Application, Asked, Route
+from marketplace.rsgi import Answer, Application, Asked, Route, transaction
 from marketplace.settings import Settings
 
 UUID: Final = r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
@@ -44,7 +44,7 @@ def application(running: runtime.Runtime) -> Application:
         """Nothing to begin: lanes are made when they are needed."""
 
     def look() -> dict[str, str]:
-        with running.sessions() as session:
+        with transaction(running.sessions) as session:
             return health(session)
 
     async def healthy(_asked: Asked) -> Answer:
@@ -61,4 +61,4 @@ def application(running: runtime.Runtime) -> Application:
 
 def create() -> Application:
     """Build the application from the environment."""
-    return application(runtime.build(Settings.from_environment(os.environ), ()))
+    return application(runtime.build(Settings.from_environment(os.environ), (), ping=False))

@@ -27,7 +27,7 @@ from auctions.domain.proofs import Signer
 from auctions.log import Deed, Head
 from auctions.plays import Live
 from auctions.receipts import Attempt, Receipt
-from marketplace import runtime
+from marketplace import db, runtime
 from marketplace.actor import Actor
 from marketplace.errors import Failure, NotFound
 from marketplace.idempotency import IdempotencyKeyReused
@@ -102,7 +102,7 @@ def decide_batch(
     """
     if len(attempts) > MAX_BATCH:
         raise ValueError(f"at most {MAX_BATCH} attempts are decided at once")
-    row = session.connection().exec_driver_sql(_LOOK, {"auction": auction_id}).first()
+    row = next(iter(db.rows(session, _LOOK, {"auction": auction_id})), None)
     if row is None:
         return [NotFound("auction", auction_id) for _ in attempts]
     unsigned: list[Callable[[], None]] = [] if later is None else later
@@ -164,7 +164,7 @@ def _seal(
 
 def lock_row(session: Session, auction_id: uuid.UUID) -> Any:
     """Lock the row of an auction and return what deciding needs of it, with PostgreSQL's time read after the lock."""
-    return session.connection().exec_driver_sql(_LOCK, {"auction": auction_id}).first()
+    return next(iter(db.rows(session, _LOCK, {"auction": auction_id})), None)
 
 
 def _room(
@@ -207,7 +207,7 @@ def _seats(session: Session, row: Any, attempts: Sequence[Attempt]) -> Sequence[
         for place, attempt in enumerate(attempts)
     ]
     values = {"listing": row.listing_id, "asked": orjson.dumps(asked).decode()}
-    return session.connection().exec_driver_sql(_SEATS, values).all()
+    return db.rows(session, _SEATS, values)
 
 
 def _answer(room: Room, attempt: Attempt, seat: Any) -> Receipt | Failure | None:

@@ -219,7 +219,7 @@ def write(
         "now_suspended": suspended_at,
         "now_play": play,
     }
-    session.connection().exec_driver_sql(_WRITE, values)
+    db.rows(session, _WRITE, values)
 
 
 def _bytea(value: Any) -> str:

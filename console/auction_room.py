@@ -17,6 +17,7 @@ from marketplace.actor import Actor
 from marketplace.clock import parse_instant
 from marketplace.money import Money
 from marketplace.parties import service as parties
+from marketplace.runtime import current
 
 DRAWN_BIDS: Final = 200
 """How many bids the line of the price is drawn from."""
@@ -26,7 +27,14 @@ DRAWN_BIDS: Final = 200
 def auction(auction_id: uuid.UUID) -> Any:
     """Show an auction live."""
     view = auctions.view_auction(http.session(), auction_id, actor=http.actor())
-    return _dated(site.render("auction.html", room=_room(http.session(), view, http.actor())), view)
+    room = _room(http.session(), view, http.actor())
+    return _dated(site.render("auction.html", room=room, feed=_feed(auction_id)), view)
+
+
+def _feed(auction_id: uuid.UUID) -> str:
+    """Return the address of the auction's feed, empty where no process serves it."""
+    origin = current().settings.feed_url
+    return f"{origin}/api/v1/auctions/{auction_id}/feed" if origin else ""
 
 
 @pages.route("/auctions/<uuid:auction_id>/live", policy=policies.signed_in())

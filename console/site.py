@@ -24,11 +24,16 @@ from marketplace.money import Money
 FOLDER: Final = Path(__file__).parent
 STATIC: Final = FOLDER / "static"
 
-CONTENT_SECURITY_POLICY: Final = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-)
-"""Everything from this host, no inline script, no inline style, no frame."""
+
+def content_security_policy() -> str:
+    """Return the policy: all from this host, no inline script or style, no frame; events also from the feed."""
+    feed = runtime.current().settings.feed_url
+    connect = "'self'" if feed is None else f"'self' {feed}"
+    return (
+        f"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src {connect}; "
+        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    )
+
 
 YEAR_SECONDS: Final = 365 * 24 * 3600
 
@@ -46,7 +51,7 @@ def static_file(name: str) -> Response:
     """Send a static file; it needs no database, so that the page of a failure has its looks."""
     response = flask.send_from_directory(STATIC, name)
     response.headers["Cache-Control"] = f"public, max-age={YEAR_SECONDS}, immutable"
-    response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
+    response.headers["Content-Security-Policy"] = content_security_policy()
     return response
 
 
@@ -130,7 +135,7 @@ def render(template: str, *, status: int = 200, **values: Any) -> Response:
 
 def _finish(response: Response) -> Response:
     chosen = language.chosen()
-    response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
+    response.headers["Content-Security-Policy"] = content_security_policy()
     response.headers["Content-Language"] = chosen
     response.headers["Cache-Control"] = "private, no-store"
     response.headers["Vary"] = "Cookie, Accept-Language"

@@ -15,6 +15,7 @@ import orjson
 import psycopg
 import uuid6
 from psycopg import sql
+from psycopg.rows import namedtuple_row
 from sqlalchemy import CHAR, BigInteger, DateTime, Engine, Enum, MetaData, Select, create_engine
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
@@ -116,13 +117,37 @@ def currency() -> Mapped[str]:
     return mapped_column(CHAR(3))
 
 
-def make_engine(settings: Settings) -> Engine:
-    """Return the engine; statements of more than a minute and locks of more than ten seconds are given up."""
+def rows(session: Session, statement: str, values: Mapping[str, Any]) -> list[Any]:
+    """Run plain SQL through the driver alone and return its rows with named columns: for the hot path.
+
+    In the session's transaction; failures are those that SQLAlchemy raises.
+    """
+    connection = session.connection()
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, psycopg.Connection)
+    try:
+        with driver.cursor(row_factory=namedtuple_row) as cursor:
+            cursor.execute(statement.encode(), values)
+            return cursor.fetchall() if cursor.pgresult and cursor.pgresult.nfields else []
+    except psycopg.Error as error:
+        gone = driver.broken or driver.closed
+        if gone:
+            connection.invalidate(error)
+        raise DBAPIError.instance(
+            statement, None, error, psycopg.Error, connection_invalidated=gone, dialect=connection.dialect
+        ) from error
+
+
+def make_engine(settings: Settings, *, ping: bool = True) -> Engine:
+    """Return the engine; statements of more than a minute and locks of more than ten seconds are given up.
+
+    Without `ping` a connection is not tried before it is used: whoever asks for that tries its transaction again.
+    """
     return create_engine(
         settings.database_url,
         pool_size=settings.database_pool_size,
         max_overflow=settings.database_pool_size,
-        pool_pre_ping=True,
+        pool_pre_ping=ping,
         json_serializer=lambda value: orjson.dumps(value).decode(),
         json_deserializer=orjson.loads,
         connect_args={"options": "-c timezone=UTC -c lock_timeout=10s -c idle_in_transaction_session_timeout=10min"},

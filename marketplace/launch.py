@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import IO, Any, Final
+from urllib.parse import urlsplit
 
 from marketplace import embedded
 from marketplace.settings import ROOT
@@ -209,10 +210,12 @@ def run() -> int:
 def _start(launch: Launch) -> None:
     port, held = take_port(int(os.environ.get("PORT", "8000")))
     live_port, live_held = take_port(port + 100)
-    launch.port_holds += [held, live_held]
+    feed_port, feed_held = take_port(port + 200)
+    launch.port_holds += [held, live_held, feed_held]
     url = os.environ.get("PUBLIC_URL", f"http://127.0.0.1:{port}")
     launch.environment = _keys() | {"PUBLIC_URL": url, "FILES_PATH": os.environ.get("FILES_PATH", str(VAR / "files"))}
     launch.environment["LIVE_URL"] = os.environ.get("LIVE_URL", f"http://127.0.0.1:{live_port}")
+    launch.environment["FEED_URL"] = os.environ.get("FEED_URL", _beside(url, feed_port))
     _note(pid=os.getpid(), url=url)
     if "DATABASE_URL" not in os.environ:
         _say("starting PostgreSQL …")
@@ -222,7 +225,7 @@ def _start(launch: Launch) -> None:
         _say("starting Valkey …")
         launch.environment["REDIS_URL"] = launch.start_engine("Valkey", lambda: embedded.start_valkey(VAR))
     _once(launch, "migrating the database", [sys.executable, "-m", "alembic", "upgrade", "head"])
-    for child in _children(launch.environment, port, live_port):
+    for child in _children(launch.environment, port, live_port, feed_port):
         launch.children.append(child)
         child.start()
     _await_health(launch, url, "web")
@@ -240,7 +243,13 @@ def _once(launch: Launch, what: str, command: list[str], **more: str) -> str:
     return result.stdout
 
 
-def _children(environment: dict[str, str], port: int, live_port: int) -> list[Child]:
+def _beside(url: str, port: int) -> str:
+    """Return the origin of another port of the same host."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.hostname}:{port}"
+
+
+def _children(environment: dict[str, str], port: int, live_port: int, feed_port: int) -> list[Child]:
     celery = [sys.executable, "-m", "celery", "-A", "worker"]
     quiet = ["--without-gossip", "--without-mingle", "-P", "threads", "-l", "warning"]
     web = [
@@ -253,6 +262,7 @@ def _children(environment: dict[str, str], port: int, live_port: int) -> list[Ch
     ]  # fmt: skip
     return [
         Child("web", web, environment),
+        Child("feed", [sys.executable, "-m", "feed", "--port", str(feed_port)], environment),
         Child("live", live, environment),
         Child("worker", [*celery, "worker", "-Q", "celery", "-c", "2", "-n", "clock@%h", *quiet], environment),
         Child("jobs", [*celery, "worker", "-Q", "jobs", "-c", "2", "-n", "jobs@%h", *quiet], environment),

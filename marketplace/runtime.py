@@ -55,9 +55,10 @@ def build(
     *,
     clock: Clock | None = None,
     wake: Callable[[], None] = lambda: None,
+    ping: bool = True,
 ) -> Runtime:
-    """Connect to what the settings name."""
-    engine = db.make_engine(settings)
+    """Connect to what the settings name; `ping` as `db.make_engine` has it."""
+    engine = db.make_engine(settings, ping=ping)
     sessions = db.make_sessions(engine)
     runtime = Runtime(
         settings=settings,

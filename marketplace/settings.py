@@ -4,6 +4,7 @@ All names that are missing or wrong are reported together. `docs/settings.md` li
 """
 
 import base64
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,9 @@ from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 """The checkout or installation folder."""
+
+
+_ORIGIN: Final = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-fA-F:]+\](:[0-9]{1,5})?")
 
 
 class WrongSettings(Exception):
@@ -49,6 +53,9 @@ class Settings:
     live_url: str | None = None
     """Where the live door takes bids, if one runs; clients are told."""
 
+    feed_url: str | None = None
+    """Origin under which browsers reach the feed process; None: pages ask the web server once a second."""
+
     max_upload_bytes: int = 512 * 1024 * 1024
     secure_cookies: bool = False
     database_pool_size: int = 10
@@ -75,6 +82,7 @@ class Settings:
             "stripe_webhook_secret": environ.get("STRIPE_WEBHOOK_SECRET"),
             "public_url": environ.get("PUBLIC_URL", "http://127.0.0.1:8000"),
             "live_url": environ.get("LIVE_URL") or None,
+            "feed_url": reader.origin("FEED_URL"),
             "max_upload_bytes": reader.count("MAX_UPLOAD_BYTES", 512 * 1024 * 1024),
             "secure_cookies": environ.get("SECURE_COOKIES", "") == "1",
             "database_pool_size": reader.count("DATABASE_POOL_SIZE", 10),
@@ -108,6 +116,13 @@ class _Reader:
         if text and len(value) != 32:  # noqa: PLR2004 - the key length of AES-256
             self.faults.append(f"{name} is not 32 bytes in base64")
         return value
+
+    def origin(self, name: str) -> str | None:
+        """Read scheme, host and port, nothing else: it becomes part of a security policy."""
+        text = self.environ.get(name, "")
+        if text and not _ORIGIN.fullmatch(text):
+            self.faults.append(f"{name} is not an origin such as https://feed.example.org")
+        return text or None
 
     def count(self, name: str, default: int, *, minimum: int = 1) -> int:
         text = self.environ.get(name, str(default))

@@ -96,9 +96,17 @@ class Bidding:
         return Bid(token, key, values, fault, asked.path)
 
     def decide(self, auction_id: uuid.UUID, bids: Sequence[Bid]) -> list[Answer]:
-        """Decide a batch in one transaction; when one bid of it breaks the transaction, each in its own."""
+        """Decide a batch in one transaction; when one bid of it breaks the transaction, each in its own.
+
+        A connection that has gone since its last use decided nothing: the batch is tried on a new one.
+        """
         try:
-            answers = self._decide(auction_id, bids)
+            try:
+                answers = self._decide(auction_id, bids)
+            except DBAPIError as error:
+                if not error.connection_invalidated:
+                    raise
+                answers = self._decide(auction_id, bids)
         except DBAPIError as error:
             if len(bids) == 1 or db.is_busy(error):
                 raise

@@ -1,4 +1,4 @@
-// The live auction: asks the server once a second and counts down by the server's clock, never by this computer's.
+// The live auction: hears from the feed that something changed, or asks once a second where there is none, and counts down by the server's clock, never by this computer's.
 // A figure on the page is always one that the server drew; when answers stay away, the page says so.
 "use strict";
 (() => {
@@ -7,6 +7,9 @@
   const PATIENCE = 4000;
   const LOST_AFTER = 5000;
   const MEASURE_AGAIN = 30000;
+  const FED_EVERY = 15000; // while the feed tells of changes, ask for the exact time only
+  const FED_LOST_AFTER = 12000; // the feed says something every five seconds
+  const SPREAD = 150; // so that a thousand pages do not ask in the same instant
 
   const room = document.getElementById("room");
   if (!room) {
@@ -24,6 +27,9 @@
   let measured = -Infinity;
   let answered = performance.now();
   let timer = 0;
+  let asked = -Infinity;
+  let fed = false;
+  let told = "";
 
   function live() {
     return document.getElementById("live");
@@ -68,7 +74,8 @@
       const zoned = new Intl.DateTimeFormat("en-GB", { timeZone: words.zone, timeStyle: "medium" });
       write(marketTime, zoned.format(new Date(now())) + (doubt < Infinity ? ` ±${(doubt / 1000).toFixed(2)} s` : ""));
     }
-    show(performance.now() - answered > LOST_AFTER ? "lost" : state.final ? "over" : "live");
+    const patience = fed ? FED_LOST_AFTER : LOST_AFTER;
+    show(performance.now() - answered > patience ? "lost" : state.final ? "over" : "live");
   }
 
   function show(state) {
@@ -79,7 +86,9 @@
   }
 
   async function ask() {
-    const asked = performance.now();
+    clearTimeout(timer);
+    asked = performance.now();
+    const sent = asked;
     try {
       const address = `${words.address}?seen=${encodeURIComponent(live().dataset.version)}`;
       const answer = await fetch(address, {
@@ -95,7 +104,7 @@
       if (answer.ok && serverTime) {
         const text = await answer.text();
         answered = performance.now();
-        measure(serverTime, asked, answered);
+        measure(serverTime, sent, answered);
         if (answer.status === 200) {
           replace(text);
         }
@@ -104,8 +113,40 @@
       // No answer: `tick` says so once it has been too long.
     }
     if (!live().dataset.final) {
-      timer = setTimeout(ask, document.hidden ? HIDDEN_EVERY : EVERY);
+      clearTimeout(timer);
+      timer = setTimeout(ask, fed ? FED_EVERY : document.hidden ? HIDDEN_EVERY : EVERY);
     }
+  }
+
+  function soon() {
+    clearTimeout(timer);
+    timer = setTimeout(ask, Math.max(0, asked + EVERY - performance.now()) + Math.random() * SPREAD);
+  }
+
+  function follow() {
+    const source = new EventSource(words.feed, { withCredentials: true });
+    source.addEventListener("time", () => {
+      answered = performance.now();
+    });
+    source.addEventListener("standing", (message) => {
+      const { server_time: _, ...standing } = JSON.parse(message.data);
+      const text = JSON.stringify(standing);
+      answered = performance.now();
+      fed = true;
+      if (text !== told) {
+        told = text;
+        soon();
+      }
+      if (live().dataset.final) {
+        source.close();
+      }
+    });
+    source.addEventListener("error", () => {
+      if (fed) {
+        fed = false; // asks as if there were no feed, until it is back
+        soon();
+      }
+    });
   }
 
   function replace(text) {
@@ -126,4 +167,7 @@
   setInterval(tick, 100);
   tick();
   ask();
+  if (words.feed) {
+    follow();
+  }
 })();

@@ -6,11 +6,12 @@ import types
 import uuid
 
 import pytest
+from sqlalchemy import text
 
 import live
 from auctions import bid_schemas
 from auctions.live import bids
-from marketplace import bodies
+from marketplace import bodies, runtime
 from marketplace.errors import Failure
 from tests.auctions.conftest import cny
 
@@ -138,3 +139,27 @@ def test_the_door_says_that_it_is_well(stage, door):
 def test_bidders_are_told_where_the_live_door_is(stage):
     listing = stage.live(stage.people.buyer)
     assert stage.auction(listing)["live_url"] is None
+
+
+def test_a_door_whose_connections_were_cut_decides_on_a_new_one(stage, running):
+    listing = stage.live(stage.people.buyer, reserve_price=None)
+    path = f"/api/v1/auctions/{listing['auction_id']}/bids"
+    own = runtime.build(running.settings, (), clock=running.clock, ping=False)
+    door = live.application(own)
+    headers = {"content-type": JSON, "authorization": f"Bearer {stage.people.buyer.token}"}
+
+    def bid(amount, key):
+        return asyncio.run(
+            send(door, path, json.dumps({"amount": cny(amount)}).encode(), headers | {"idempotency-key": key})
+        )
+
+    assert bid("1.00", "a").status == 409
+    with running.engine.begin() as connection:
+        cut = (
+            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid() AND state = 'idle'"
+        )
+        assert connection.scalar(text(cut)) > 0
+    assert bid("100000.00", "b").status == 201
+    own.engine.dispose()
+    runtime.install(running)

@@ -1,11 +1,17 @@
 """A real browser at a real server: the way to a live auction, an honest countdown, a price that moves by itself."""
 
+import asyncio
+import contextlib
+import dataclasses
 import re
+import socket
+import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from people import PASSWORD
 
+import feed
 from marketplace.clock import SystemClock
 
 expect = pytest.importorskip("playwright.sync_api", reason="playwright is not installed").expect
@@ -24,7 +30,7 @@ def clock():
 def running_auction(market, people):
     """An auction of an hour, one minute old by PostgreSQL's clock, which is set forward and runs on."""
     opens_at = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=1)
-    package = market.package(rows=40)
+    package = market.package()
     market.open_room(package)
     listing = market.publish(market.draft(package, opens_at=opens_at, ends_at=opens_at + timedelta(hours=1)))
     market.register(listing, people.buyer, people.third_buyer)
@@ -120,6 +126,66 @@ def _a_lost_connection_is_said(context, page):
     context.set_offline(False)
     page.wait_for_selector("#room[data-connection=live]", state="attached", timeout=20_000)
     assert page.locator("#connection").inner_text() == "Live"
+
+
+@pytest.fixture
+def settings(settings, request):
+    """With a feed on a port of this machine, for tests that are marked so."""
+    if "feed_port" not in request.fixturenames:
+        return settings
+    return dataclasses.replace(settings, feed_url=f"http://127.0.0.1:{request.getfixturevalue('feed_port')}")
+
+
+@pytest.fixture
+def feed_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@contextlib.contextmanager
+def feeding(running, url, port):
+    """A feed process for the pages of `url`, in a thread."""
+    running = dataclasses.replace(running, settings=dataclasses.replace(running.settings, public_url=url))
+    held = {}
+
+    async def run(sock):
+        held["loop"], held["stop"] = asyncio.get_running_loop(), asyncio.Event()
+        await feed.serve(running, sock, held["stop"])
+
+    thread = threading.Thread(target=lambda: asyncio.run(run(socket.create_server(("127.0.0.1", port)))))
+    thread.start()
+    try:
+        yield
+    finally:
+        held["loop"].call_soon_threadsafe(held["stop"].set)
+        thread.join(10)
+
+
+@pytest.mark.slow
+def test_a_page_hears_from_the_feed_and_asks_again_when_it_is_gone(
+    feed_port, running_auction, market, people, running, app, browser, serve
+):
+    site = serve(app)
+    context = browser.new_context(locale="en")
+    context.add_cookies([{"name": "session", "value": people.buyer.token, "url": site.url}])
+    page, asked = context.new_page(), []
+    page.on("request", lambda request: asked.append(request.url) if "/live?seen=" in request.url else None)
+    with feeding(running, site.url, feed_port):
+        with page.expect_response(lambda answer: answer.url.endswith("/feed")) as heard:
+            page.goto(f"{site.url}/auctions/{running_auction['auction_id']}")
+        assert heard.value.status == 200
+        page.wait_for_timeout(2500)
+        asked.clear()
+        page.wait_for_timeout(3500)
+        assert asked == [], "nothing changed, so nothing is asked"
+        market.bid(running_auction, people.buyer, "654321.00")
+        expect(page.locator("#price")).to_contain_text("654,321.00", timeout=10_000)
+        assert asked
+        assert page.locator("#room").get_attribute("data-connection") == "live"
+    market.bid(running_auction, people.third_buyer, "700000.00")
+    expect(page.locator("#price")).to_contain_text("700,000.00", timeout=10_000)
+    context.close()
 
 
 @pytest.mark.slow
