@@ -322,3 +322,14 @@ def release(session: Session, award: Award, *, reason: str, actor: Actor, at: da
 def waiting_of(rows: Sequence[Award], slot: int) -> list[Award]:
     """Return the awards of a slot that wait, in the order of their turns."""
     return [row for row in rows if row.slot == slot and row.state is AwardState.WAITING]
+
+
+def awards_of_listing(session: Session, listing_id: uuid.UUID) -> Sequence[Award]:
+    """Return every award of a listing in the order of their turns. No visibility check. For settlement."""
+    query = select(Award).where(Award.listing_id == listing_id).order_by(Award.slot, Award.place)
+    return session.scalars(query.execution_options(populate_existing=True)).all()
+
+
+def lock_award(session: Session, award_id: uuid.UUID) -> Award:
+    """Return an award that nobody moves until the end of the transaction; raise `NotFound`. For settlement."""
+    return lock(session, award_id)[0]

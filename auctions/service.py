@@ -3,7 +3,14 @@
 from auctions.award_models import Award, Default
 from auctions.award_turns import fail_award, fail_overdue, promote_award, release_award
 from auctions.award_views import AwardView, get_award
-from auctions.awards import check_contract, confirm_contract, confirm_protocol, require_award
+from auctions.awards import (
+    awards_of_listing,
+    check_contract,
+    confirm_contract,
+    confirm_protocol,
+    lock_award,
+    require_award,
+)
 from auctions.bidding import MAX_BATCH, decide_batch, place_bid
 from auctions.calendar_feed import IssuedFeed, calendar, issue_feed, list_feeds, listing_calendar, revoke_feed
 from auctions.catalogue import ListingPage, ListingView, find_listings, hidden_terms, list_listings, show_listing
@@ -60,6 +67,7 @@ __all__ = [
     "announcements",
     "auction_log",
     "auction_of_listing",
+    "awards_of_listing",
     "calendar",
     "check_contract",
     "close_due",
@@ -84,6 +92,7 @@ __all__ = [
     "list_listings",
     "list_registrations",
     "listing_calendar",
+    "lock_award",
     "lock_listing",
     "place_bid",
     "promote_award",

@@ -44,9 +44,29 @@ CONTROLS: Final = (
     ),
     Control(
         "receivable",
-        "what buyers owe in the books = price less deposit and receipts of every deal",
+        "what buyers owe in the books = price less deposit and receipts of every deal that stands",
         _BALANCE.format(name="receivable", sign=1),
-        "SELECT currency, sum(price_minor - deposit_minor - received_minor) AS minor FROM deals GROUP BY currency",
+        "SELECT currency, sum(price_minor - deposit_minor - received_minor) AS minor FROM deals"
+        " WHERE state <> 'cancelled' GROUP BY currency",
+    ),
+    Control(
+        "deposits",
+        "deposits held in the books = received less applied, released and forfeited",
+        _BALANCE.format(name="deposits", sign=-1),
+        "SELECT currency, sum(minor) AS minor FROM ("
+        "SELECT currency, amount_minor AS minor FROM matches WHERE deposit_id IS NOT NULL"
+        " AND NOT EXISTS (SELECT FROM match_reversals r WHERE r.match_id = matches.id)"
+        " UNION ALL SELECT currency, -deposit_minor FROM deals"
+        " UNION ALL SELECT currency, -amount_minor FROM payment_orders"
+        " WHERE purpose = 'deposit_refund' AND state <> 'cancelled'"
+        " UNION ALL SELECT currency, coalesce(returned_minor, 0) - amount_minor FROM forfeitures"
+        ") AS moved GROUP BY currency",
+    ),
+    Control(
+        "forfeited",
+        "forfeited deposits in the books = those that are not used yet",
+        _BALANCE.format(name="forfeited", sign=-1),
+        "SELECT currency, sum(amount_minor) AS minor FROM forfeitures WHERE settled_at IS NULL GROUP BY currency",
     ),
     Control(
         "deal_net",

@@ -1,5 +1,6 @@
 """Routes of deals: what is to be paid, the contract, the distribution, the papers, the reconciliation, the trail."""
 
+import dataclasses
 import uuid
 from typing import Any
 
@@ -7,6 +8,7 @@ from flask import Response, request
 
 from marketplace import documents, http
 from marketplace.actor import Role, Scope
+from marketplace.clock import local_date
 from marketplace.db import Page
 from marketplace.documents import Node
 from marketplace.fields import PageArgs, page_of
@@ -15,6 +17,7 @@ from settlement import deal_schemas as schemas
 from settlement import deals, fees, papers, payouts, reconciliation, reports, trail, workbook
 from settlement.deal_models import FeeSchedule
 from settlement.deals import DealView
+from settlement.domain.deal import ZONE
 from settlement.domain.funds_flow import FundsFlow
 from settlement.domain.split import split
 from settlement.reconciliation import Reconciliation
@@ -28,7 +31,11 @@ _FINANCE = reads()
 
 
 def _view(deal: Any) -> DealView:
-    return deals.with_names(http.session(), [deal])[0]
+    return _dated(deals.with_names(http.session(), [deal])[0])
+
+
+def _dated(view: DealView) -> DealView:
+    return dataclasses.replace(view, overdue=view.deal.overdue(local_date(http.at(), ZONE)))
 
 
 @blueprint.get("/deals", policy=_PARTIES)
@@ -36,7 +43,8 @@ def _view(deal: Any) -> DealView:
 @blueprint.response(200, page_of(schemas.DealOut))
 def list_deals(query: dict[str, Any]) -> Page[DealView]:
     """List the deals that you are a party of, newest first; operator and auditor see all."""
-    return deals.list_deals(http.session(), **query, actor=http.actor())
+    page = deals.list_deals(http.session(), **query, actor=http.actor())
+    return Page([_dated(view) for view in page.items], page.next)
 
 
 @blueprint.get("/deals/<uuid:deal_id>", policy=_PARTIES)

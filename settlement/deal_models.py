@@ -13,7 +13,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from marketplace.db import Base, currency, enum_column, key
 from marketplace.money import Money
-from settlement.domain.deal import DEAL, DealState
+from settlement.domain.deal import DEAL, OPEN_FOR_PAYMENT, DealState
 
 
 class FeeSchedule(Base):
@@ -59,6 +59,7 @@ class Deal(Base):
     buyer_signed_at: Mapped[datetime | None]
     distributed_at: Mapped[datetime | None]
     settled_at: Mapped[datetime | None]
+    cancelled_at: Mapped[datetime | None]
     net_minor: Mapped[int | None]
     case_count: Mapped[int | None]
     payment_order_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("payment_orders.id"))
@@ -70,9 +71,14 @@ class Deal(Base):
         CheckConstraint("net_minor BETWEEN 0 AND price_minor", "net_within_price"),
         CheckConstraint("(net_minor IS NULL) = (case_count IS NULL)", "net_with_cases"),
         CheckConstraint(
-            "state IN ('awaiting_payment', 'signed') OR deposit_minor + received_minor = price_minor", "paid_in_full"
+            "state IN ('awaiting_payment', 'signed', 'cancelled') OR deposit_minor + received_minor = price_minor",
+            "paid_in_full",
         ),
         CheckConstraint("state NOT IN ('distributed', 'settled') OR net_minor IS NOT NULL", "distributed_has_net"),
+        CheckConstraint("(state = 'cancelled') = (cancelled_at IS NOT NULL)", "cancelled_at_a_time"),
+        CheckConstraint(
+            "state <> 'cancelled' OR (deposit_minor = 0 AND received_minor = 0)", "cancelled_holds_nothing"
+        ),
     )
 
     @property
@@ -97,8 +103,14 @@ class Deal(Base):
 
     @property
     def due(self) -> Money:
-        """What is still to be paid."""
+        """What is still to be paid; nothing once the deal is cancelled."""
+        if self.state is DealState.CANCELLED:
+            return Money.zero(self.currency)
         return self.balance - self.received
+
+    def overdue(self, on: date) -> bool:
+        """Say whether the balance is late on a day: derived, never stored."""
+        return self.state in OPEN_FOR_PAYMENT and bool(self.due) and on > self.due_on
 
     @property
     def net(self) -> Money | None:

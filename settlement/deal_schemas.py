@@ -28,7 +28,7 @@ class DealArgs(PageArgs):
 
 
 class DealOut(Schema):
-    """A deal. `due` is what is still to be paid; `net` and `case_count` come with the distribution."""
+    """A deal. `due` is what is still to be paid, `overdue`: late; `net` and `case_count` come with the distribution."""
 
     id = Id(required=True, attribute="deal.id")
     award_id = Id(required=True, attribute="deal.award_id")
@@ -50,12 +50,14 @@ class DealOut(Schema):
     payment_order_id = Id(required=True, allow_none=True, attribute="deal.payment_order_id")
     fee_schedule_id = Id(required=True, attribute="deal.fee_schedule_id")
     due_on = Day(required=True, attribute="deal.due_on")
+    overdue = ma.fields.Boolean(required=True)
     opened_at = Instant(required=True, attribute="deal.opened_at")
     paid_at = Instant(required=True, allow_none=True, attribute="deal.paid_at")
     seller_signed_at = Instant(required=True, allow_none=True, attribute="deal.seller_signed_at")
     buyer_signed_at = Instant(required=True, allow_none=True, attribute="deal.buyer_signed_at")
     distributed_at = Instant(required=True, allow_none=True, attribute="deal.distributed_at")
     settled_at = Instant(required=True, allow_none=True, attribute="deal.settled_at")
+    cancelled_at = Instant(required=True, allow_none=True, attribute="deal.cancelled_at")
 
 
 class DeductionOut(Schema):

@@ -1,7 +1,8 @@
 """Deals: opened when an auction is awarded, paid, signed. Each function is one step: idempotent, under the deal's lock.
 
 The step after is started by an event of the one before, in a transaction of its own, so that a worker may die between
-any two. Distribution and title are in `settlement.payouts`.
+any two. Distribution and title are in `settlement.payouts`, deposits that go back in `settlement.releases`, awards that
+fail in `settlement.defaults`.
 """
 
 import uuid
@@ -22,7 +23,15 @@ from settlement import deposits, fees, ledger
 from settlement.deal_models import Deal
 from settlement.domain import deal as rules
 from settlement.domain import ledger as books
-from settlement.domain.deal import DEAL, DealNotFound, DealState, NotAParty, Party, PaymentStands
+from settlement.domain.deal import (
+    DEAL,
+    OPEN_FOR_PAYMENT,
+    DealNotFound,
+    DealState,
+    NotAParty,
+    Party,
+    PaymentStands,
+)
 from settlement.domain.references import ReferenceKind, new_reference
 from settlement.events import ContractSigned, DealOpened, DealPaid, DealReady
 from settlement.models import Entry
@@ -30,28 +39,29 @@ from settlement.models import Entry
 PAYMENT_RECEIVED: Final = "deal.payment_received"
 """Source of the entry by which a bank line pays a balance; once for each deal and line."""
 
-_SIGNED: Final = frozenset(DealState) - {DealState.AWAITING_PAYMENT, DealState.PAID}
-
 
 @dataclass(frozen=True, slots=True)
 class DealView:
-    """A deal with the names of its parties."""
+    """A deal with the names of its parties. `overdue`: its balance is late, as of the day that was asked."""
 
     deal: Deal
     seller_name: str
     buyer_name: str
+    overdue: bool = False
 
 
-def open_deal(session: Session, *, award_id: uuid.UUID, actor: Actor, at: datetime) -> Deal:
+def open_deal(session: Session, *, award_id: uuid.UUID, actor: Actor, at: datetime) -> Deal | None:
     """Make the deal of an award: price owed, the winner's deposit applied, the balance invoiced. Twice is once.
 
     Entries: receivable to proceeds by the price; deposit to receivable by the deposit held, at most the price.
-    Raises `FeeScheduleMissing`.
+    None when the award has failed meanwhile; it cannot fail before this transaction ends. Raises `FeeScheduleMissing`.
     """
-    award = auctions.require_award(session, award_id)
+    award = auctions.lock_award(session, award_id)
     existing = session.scalars(select(Deal).where(Deal.award_id == award_id)).one_or_none()
     if existing is not None:
         return existing
+    if award.state is auctions.AwardState.FAILED:
+        return None
     winner = auctions.require_registration(session, award.registration_id)
     schedule = fees.schedule_in_force(session, currency=award.currency, on=local_date(at, rules.ZONE))
     deal = Deal(
@@ -116,40 +126,11 @@ def _apply_deposit(session: Session, deal: Deal, *, actor: Actor, at: datetime) 
         session.flush()
 
 
-def release_losers(session: Session, *, deal_id: uuid.UUID, actor: Actor, at: datetime) -> None:
-    """Give back at once what losers deposited; the runner-up's only when the contract is signed (rules.md, Money)."""
-    deal = require_deal(session, deal_id)
-    kept = {deal.registration_id}
-    if deal.runner_up_registration_id is not None and deal.state not in _SIGNED:
-        kept.add(deal.runner_up_registration_id)
-    for registration in auctions.registrations_of(session, deal.listing_id):
-        if registration.id not in kept:
-            _release(session, registration.id, deal.currency, reason="not awarded", actor=actor, at=at)
-
-
-def release_listing(session: Session, *, listing_id: uuid.UUID, actor: Actor, at: datetime) -> None:
-    """Give back every deposit of a listing whose auction ended without an award."""
-    for registration in auctions.registrations_of(session, listing_id):
-        _release(session, registration.id, registration.currency, reason="no award", actor=actor, at=at)
-
-
-def release_runner_up(session: Session, *, deal_id: uuid.UUID, actor: Actor, at: datetime) -> None:
-    """Give back the runner-up's deposit once the contract is signed; without a runner-up nothing happens."""
-    deal = require_deal(session, deal_id)
-    if deal.runner_up_registration_id is not None:
-        _release(session, deal.runner_up_registration_id, deal.currency, reason="contract signed", actor=actor, at=at)
-
-
-def _release(
-    session: Session, registration_id: uuid.UUID, currency: str, *, reason: str, actor: Actor, at: datetime
-) -> None:
-    if deposits.held(session, registration_id=registration_id, currency=currency):
-        deposits.release(session, registration_id=registration_id, reason=reason, actor=actor, at=at)
-
-
 def confirm_contract(session: Session, *, deal_id: uuid.UUID, actor: Actor, at: datetime) -> None:
-    """Tell auctions that the contract of its award is signed."""
+    """Tell auctions that the contract of its award is signed; nothing once the award has failed."""
     deal = require_deal(session, deal_id)
+    if deal.state is DealState.CANCELLED:
+        return
     auctions.confirm_contract(session, award_id=deal.award_id, actor=actor, at=at)
 
 
@@ -174,7 +155,7 @@ def receive_payment(
     deal = session.scalars(
         select(Deal).where(Deal.reference == reference).with_for_update().execution_options(populate_existing=True)
     ).one_or_none()
-    if deal is None or deal.currency != currency:
+    if deal is None or deal.currency != currency or deal.state is DealState.CANCELLED:
         return False
     source_id = match_id or uuid.uuid5(deal.id, str(statement_line_id))
     if _is_counted(session, source_id):
@@ -210,7 +191,7 @@ def take_payment_back(
     deal = session.scalars(
         select(Deal).where(Deal.reference == reference).with_for_update().execution_options(populate_existing=True)
     ).one()
-    if deal.state is not DealState.AWAITING_PAYMENT:
+    if deal.state not in OPEN_FOR_PAYMENT:
         raise PaymentStands
     entry = session.scalars(
         select(Entry).where(Entry.source_kind == PAYMENT_RECEIVED, Entry.source_id == match_id)

@@ -237,9 +237,17 @@ def unmatch(session: Session, *, match_id: uuid.UUID, reason: str, actor: Actor,
     if match.payment_order_id is not None:
         raise MatchStands("A settled payment order stands; money that comes back is a line of its own.")
     entry = _reverse(session, match, reason=reason, actor=actor, at=at)
+    record_reversal(session, match=match, line=line, entry=entry, reason=reason, actor=actor, at=at)
+    return matches.views(session, lines=[line])[0]
+
+
+def record_reversal(
+    session: Session, *, match: Match, line: StatementLine, entry: Entry, reason: str, actor: Actor, at: datetime
+) -> None:
+    """Write down that `entry` took a match back: its line is open again. The caller holds the line."""
     row = MatchReversal(
         id=db.new_id(),
-        match_id=match_id,
+        match_id=match.id,
         entry_id=entry.id,
         reason=reason,
         reversed_by_id=actor.user_id,
@@ -250,7 +258,6 @@ def unmatch(session: Session, *, match_id: uuid.UUID, reason: str, actor: Actor,
     line.finding = Finding.UNMATCHED
     session.flush()
     audit.record(session, actor=actor, at=at, subject=match, verb="unmatch", reason=reason)
-    return matches.views(session, lines=[line])[0]
 
 
 def _reverse(session: Session, match: Match, *, reason: str, actor: Actor, at: datetime) -> Entry:

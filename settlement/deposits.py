@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Final
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -21,6 +22,9 @@ from settlement.bank_models import MatchReversal
 from settlement.domain import ledger as books
 from settlement.domain.orders import Payer, PaymentOrderState, PaymentPurpose, Share, refund_shares
 from settlement.models import Account, Deposit, Entry, Match, PaymentOrder, Posting
+
+SPENT_BY: Final = ("deposit.applied", "deposit.forfeited")
+"""Entries after which money that comes for a deposit is not its own any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +68,13 @@ def open_deposit(session: Session, *, registration_id: uuid.UUID, at: datetime) 
 
 
 def is_spent(session: Session, *, registration_id: uuid.UUID) -> bool:
-    """Say whether a deposit was released or applied: money that comes for it afterwards is not its own any more."""
+    """Say whether a deposit was released, applied or forfeited: what comes for it later is not its own any more."""
     account = books.deposits(registration_id)
     applied = session.scalars(
         select(Entry.id)
         .join(Posting, Posting.entry_id == Entry.id)
         .join(Account, Account.id == Posting.account_id)
-        .where(Account.key == account, Entry.source_kind == "deposit.applied")
+        .where(Account.key == account, Entry.source_kind.in_(SPENT_BY))
         .limit(1)
     ).first()
     return applied is not None or bool(_live_refunds(session, registration_id))

@@ -40,6 +40,14 @@ class DealReady(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class DealCancelled(Event):
+    """The award of the deal failed: every entry of the deal is taken back."""
+
+    name: ClassVar[str] = "deal.cancelled"
+    deal_id: uuid.UUID
+
+
+@dataclass(frozen=True, slots=True)
 class DealDistributed(Event):
     """Entries, allocations and the proposed payout stand."""
 

@@ -26,7 +26,7 @@ from settlement.deal_models import Allocation, Deal, DealDeduction
 from settlement.domain import deal as rules
 from settlement.domain import funds_flow
 from settlement.domain import ledger as books
-from settlement.domain.deal import DEAL, DISTRIBUTED, DealState, NotDistributed
+from settlement.domain.deal import DEAL, DISTRIBUTED, DealState, NotDistributed, PackageShared
 from settlement.domain.funds_flow import FundsFlow
 from settlement.domain.ledger import Line
 from settlement.domain.orders import PaymentPurpose
@@ -40,12 +40,14 @@ def distribute_deal(session: Session, *, deal_id: uuid.UUID, actor: Actor, at: d
     """Distribute a paid and signed deal: deductions, net to the seller, a part for every case. Twice is once.
 
     Everything is posted, allocated and proposed in this one transaction; the payout waits for a second person's
-    approval. Raises `IllegalMove` before the deal is ready, `NoWeights`, `DeductionAboveRest`.
+    approval. Raises `IllegalMove` before the deal is ready, `PackageShared` while another deal of the listing stands,
+    `NoWeights`, `DeductionAboveRest`.
     """
     deal = deals.lock_deal(session, deal_id)
     if deal.state in DISTRIBUTED:
         return deal
     DEAL.move(deal.state, "distribute")
+    _check_whole_package(session, deal)
     flow = preview(session, deal)
     claims = claims_of(session, deal)
     amounts = funds_flow.allocation(flow.net, claims.weights, claims.keys)
@@ -60,6 +62,14 @@ def distribute_deal(session: Session, *, deal_id: uuid.UUID, actor: Actor, at: d
     session.flush()
     outbox.publish(session, DealDistributed(deal_id=deal.id), at=at)
     return deal
+
+
+def _check_whole_package(session: Session, deal: Deal) -> None:
+    others = select(Deal.id).where(
+        Deal.listing_id == deal.listing_id, Deal.id != deal.id, Deal.state != DealState.CANCELLED
+    )
+    if session.scalars(others).first() is not None:
+        raise PackageShared
 
 
 def preview(session: Session, deal: Deal) -> FundsFlow:

@@ -150,7 +150,7 @@ def _by_currency(session: Session, query: Select[str, int]) -> dict[str, int]:
 
 def _reconcile(session: Session, view: deals.DealView, *, at: datetime) -> Reconciliation:
     deal = view.deal
-    found = _price_figures(session, deal)
+    found = [] if deal.state is DealState.CANCELLED else _price_figures(session, deal)
     if deal.state in DISTRIBUTED:
         found += _deduction_figures(session, deal) + _net_figures(session, deal)
     paid_out, in_payment = _payout_parts(session, deal)

@@ -16,11 +16,11 @@ from sqlalchemy.orm import Session
 from auctions import service as auctions
 from marketplace.clock import local_date
 from marketplace.parties import service as parties
-from settlement import ledger
+from settlement import deposits, ledger
 from settlement.bank_models import MatchReversal, ReceiptKey
 from settlement.deal_models import Deal
 from settlement.domain import ledger as books
-from settlement.domain.deal import ZONE, DealState
+from settlement.domain.deal import OPEN_FOR_PAYMENT, ZONE
 from settlement.domain.ladder import OpenItem
 from settlement.domain.names import is_third_party, plain_account, plain_name
 from settlement.domain.orders import PaymentOrderState, PaymentPurpose
@@ -98,7 +98,7 @@ def load_open(session: Session) -> dict[str, Target]:
     """Return everything that waits for money or for the bank's confirmation."""
     found = [
         *_deposits(session, auctions.registrations_awaiting_deposit(session)),
-        *_deals(session, Deal.state == DealState.AWAITING_PAYMENT),
+        *_deals(session, Deal.state.in_(OPEN_FOR_PAYMENT)),
         *_orders(session, PaymentOrder.state == PaymentOrderState.SENT),
     ]
     return _with_payers(session, [target for target in found if target.open_minor])
@@ -187,7 +187,7 @@ def _deals(session: Session, condition: ColumnElement[bool]) -> list[Target]:
             organisation_id=deal.buyer_organisation_id,
             required_minor=deal.due.minor,
             held_minor=0,
-            is_open=True,
+            is_open=deal.state in OPEN_FOR_PAYMENT,
             due_on=deal.due_on,
         )
         for deal in session.scalars(select(Deal).where(condition))
@@ -238,7 +238,7 @@ def _spent(session: Session, registration_ids: Collection[uuid.UUID]) -> set[uui
         select(Account.key)
         .join(Posting, Posting.account_id == Account.id)
         .join(Entry, Entry.id == Posting.entry_id)
-        .where(Account.key == _texts(by_key), Posting.amount_minor > 0, Entry.source_kind == "deposit.applied")
+        .where(Account.key == _texts(by_key), Posting.amount_minor > 0, Entry.source_kind.in_(deposits.SPENT_BY))
     )
     return spent | {by_key[key] for key in applied}
 

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from marketplace.actor import SYSTEM
 from marketplace.module import Module
 from marketplace.outbox import Subscription
-from settlement import deal_api, deals, ledger_tasks, money_tasks, payouts
+from settlement import deal_api, deals, default_api, defaults, ledger_tasks, money_tasks, payouts, releases
 
 
 def open_awarded_deal(session: Session, payload: Mapping[str, Any], at: datetime) -> None:
@@ -23,13 +23,30 @@ def open_awarded_deal(session: Session, payload: Mapping[str, Any], at: datetime
 
 
 def release_failed_listing(session: Session, payload: Mapping[str, Any], at: datetime) -> None:
-    """`auction.failed`: every deposit goes back."""
-    deals.release_listing(session, listing_id=uuid.UUID(payload["listing_id"]), actor=SYSTEM, at=at)
+    """`auction.failed`: every deposit goes back, but for what a default cost."""
+    releases.release_listing(session, listing_id=uuid.UUID(payload["listing_id"]), actor=SYSTEM, at=at)
+
+
+def handle_failed_award(session: Session, payload: Mapping[str, Any], at: datetime) -> None:
+    """`award.failed`: its deal is cancelled, its deposit lost or given back."""
+    defaults.handle_failed_award(session, award_id=uuid.UUID(payload["award_id"]), actor=SYSTEM, at=at)
+
+
+def release_bidder(session: Session, payload: Mapping[str, Any], at: datetime) -> None:
+    """`award.released`: the deposit of a bidder that need not wait any longer goes back."""
+    releases.release_bidder(
+        session,
+        listing_id=uuid.UUID(payload["listing_id"]),
+        registration_id=uuid.UUID(payload["registration_id"]),
+        reason="not awarded",
+        actor=SYSTEM,
+        at=at,
+    )
 
 
 def release_losers(session: Session, payload: Mapping[str, Any], at: datetime) -> None:
     """`deal.opened`: losers' deposits go back, the runner-up's stays."""
-    deals.release_losers(session, deal_id=_deal(payload), actor=SYSTEM, at=at)
+    releases.release_losers(session, deal_id=_deal(payload), actor=SYSTEM, at=at)
 
 
 def confirm_contract(session: Session, payload: Mapping[str, Any], at: datetime) -> None:
@@ -39,7 +56,7 @@ def confirm_contract(session: Session, payload: Mapping[str, Any], at: datetime)
 
 def release_runner_up(session: Session, payload: Mapping[str, Any], at: datetime) -> None:
     """`deal.contract_signed`: the runner-up's deposit goes back."""
-    deals.release_runner_up(session, deal_id=_deal(payload), actor=SYSTEM, at=at)
+    releases.release_runner_up(session, deal_id=_deal(payload), actor=SYSTEM, at=at)
 
 
 def distribute_ready_deal(session: Session, payload: Mapping[str, Any], at: datetime) -> None:
@@ -64,6 +81,8 @@ def _deal(payload: Mapping[str, Any]) -> uuid.UUID:
 SUBSCRIPTIONS: Final = (
     Subscription("auction.awarded", open_awarded_deal),
     Subscription("auction.failed", release_failed_listing),
+    Subscription("award.failed", handle_failed_award),
+    Subscription("award.released", release_bidder),
     Subscription("deal.opened", release_losers),
     Subscription("deal.contract_signed", confirm_contract),
     Subscription("deal.contract_signed", release_runner_up),
@@ -74,7 +93,7 @@ SUBSCRIPTIONS: Final = (
 
 module = Module(
     name="settlement",
-    blueprints=(*money_tasks.BLUEPRINTS, *ledger_tasks.BLUEPRINTS, deal_api.blueprint),
+    blueprints=(*money_tasks.BLUEPRINTS, *ledger_tasks.BLUEPRINTS, deal_api.blueprint, default_api.blueprint),
     subscriptions=(*money_tasks.SUBSCRIPTIONS, *SUBSCRIPTIONS),
     jobs=money_tasks.JOBS,
     periodic=(*money_tasks.PERIODIC, *ledger_tasks.PERIODIC),

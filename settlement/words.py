@@ -110,6 +110,7 @@ _WORDS: Final[dict[str, tuple[str, str]]] = {
     "state.ready": ("待分配", "ready for distribution"),
     "state.distributed": ("已分配", "distributed"),
     "state.settled": ("已结清", "settled"),
+    "state.cancelled": ("已取消", "cancelled"),
 }
 
 

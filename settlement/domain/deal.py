@@ -29,6 +29,7 @@ class DealState(enum.StrEnum):
     READY = "ready"
     DISTRIBUTED = "distributed"
     SETTLED = "settled"
+    CANCELLED = "cancelled"
 
 
 DEAL: Final = Lifecycle(
@@ -41,9 +42,17 @@ DEAL: Final = Lifecycle(
         (DealState.SIGNED, "pay", DealState.READY),
         (DealState.READY, "distribute", DealState.DISTRIBUTED),
         (DealState.DISTRIBUTED, "settle", DealState.SETTLED),
+        (DealState.AWAITING_PAYMENT, "cancel", DealState.CANCELLED),
+        (DealState.PAID, "cancel", DealState.CANCELLED),
+        (DealState.SIGNED, "cancel", DealState.CANCELLED),
+        (DealState.READY, "cancel", DealState.CANCELLED),
     ),
 )
-"""`ready` is paid and signed; `distributed` has every entry and every allocation; `settled` has its cases sold."""
+"""`ready` is paid and signed; `distributed` has every entry and every allocation; `settled` has its cases sold;
+`cancelled`: its award failed, and every entry of it is taken back."""
+
+OPEN_FOR_PAYMENT: Final = frozenset({DealState.AWAITING_PAYMENT, DealState.SIGNED})
+"""States in which the balance is still awaited."""
 
 DISTRIBUTED: Final = frozenset({DealState.DISTRIBUTED, DealState.SETTLED})
 """States in which the net proceeds and every allocation are fixed for good."""
@@ -88,6 +97,15 @@ class NotDistributed(Conflict):
 
     def __init__(self, state: DealState) -> None:
         super().__init__(f"The deal is {state.value}: its price has not been distributed yet.", state=state.value)
+
+
+class PackageShared(Conflict):
+    """Several winners of one auction: their lots are names only, so no case can be said to be one winner's."""
+
+    code = "package_shared"
+
+    def __init__(self) -> None:
+        super().__init__("Several awards share this package; its price is not distributed before its cases are split.")
 
 
 class FeeScheduleMissing(Conflict):

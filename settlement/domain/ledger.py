@@ -52,6 +52,9 @@ CHART: Final = {
     "in_payment": AccountType(AccountKind.LIABILITY, limited=True, meaning="set aside for a payment order"),
     "payable": AccountType(AccountKind.LIABILITY, limited=True, meaning="what an organisation will be paid"),
     "holdback": AccountType(AccountKind.LIABILITY, limited=True, meaning="kept back from the seller of a deal"),
+    "forfeited": AccountType(
+        AccountKind.LIABILITY, limited=True, meaning="deposit that a default cost, until it is used"
+    ),
     "proceeds": AccountType(AccountKind.LIABILITY, limited=False, meaning="price of a deal, to be distributed"),
     "vat": AccountType(AccountKind.LIABILITY, limited=False, meaning="value added tax to be handed over"),
     "commission": AccountType(AccountKind.INCOME, limited=False, meaning="what the operator earns"),
@@ -168,6 +171,11 @@ def holdback(deal_id: uuid.UUID) -> str:
 def deposits(registration_id: uuid.UUID) -> str:
     """Key of the deposit held for a registration."""
     return f"deposits:{registration_id}"
+
+
+def forfeited(forfeiture_id: uuid.UUID) -> str:
+    """Key of a deposit that was lost and is not used yet."""
+    return f"forfeited:{forfeiture_id}"
 
 
 def unapplied(source_id: uuid.UUID) -> str:

@@ -225,15 +225,18 @@ class Market:
         }
 
     def verify_deposits(self, session: Any, balances: Any) -> None:
-        received, applied, released = session.execute(
+        received, applied, released, forfeited = session.execute(
             text("SELECT (SELECT coalesce(sum(amount_minor), 0) FROM matches WHERE deposit_id IS NOT NULL),"
                  " (SELECT coalesce(sum(amount_minor), 0) FROM postings p JOIN entries e ON e.id = p.entry_id"
-                 "  WHERE e.source_kind = 'deposit.applied' AND amount_minor > 0),"
+                 "  WHERE e.source_kind = 'deposit.applied' AND amount_minor > 0"
+                 "  AND NOT EXISTS (SELECT FROM entries r WHERE r.reverses_id = e.id)),"
                  " (SELECT coalesce(sum(amount_minor), 0) FROM payment_orders WHERE state <> 'cancelled'"
-                 "  AND purpose = 'deposit_refund')")
+                 "  AND purpose = 'deposit_refund'),"
+                 " (SELECT coalesce(sum(amount_minor), 0) FROM postings p JOIN entries e ON e.id = p.entry_id"
+                 "  WHERE e.source_kind = 'deposit.forfeited' AND amount_minor > 0)")
         ).one()  # fmt: skip
-        held, forfeited = -sum(int(minor) for name, _, minor in balances if name == "deposits"), 0
-        assert int(received) == int(applied) + int(released) + forfeited + held
+        held = -sum(int(minor) for name, _, minor in balances if name == "deposits")
+        assert int(received) == int(applied) + int(released) + int(forfeited) + held
 
     def verify_history(self, session: Any) -> None:
         rows = session.execute(
