@@ -36,7 +36,8 @@ class Bidder:
         while True:
             standing = self.client.get(f"/auctions/{sale.auction_id}")
             if self.door is None:
-                self.door = Client(standing["live_url"] or self.client.url, self.client.token)
+                live = standing["live_url"]
+                self.door = self.client if live is None else Client(live, self.client.token)
             if standing["state"] not in {"scheduled", "open", "suspended"}:
                 return
             amount = value(standing["minimum_next"]) + sale.step * dice.choice([0, 0, 0, 1])
