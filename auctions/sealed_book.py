@@ -170,7 +170,7 @@ def _write(session: Session, shelf: _Shelf, changed: dict[uuid.UUID, bytes]) -> 
         {"one": one, "wrapped": book.wrap(changed.get(one) or book.unwrap(shelf.contents[one]))}
         for one, book in shelf.books.items()
     ]
-    statement = update(SealedBook.__table__).where(SealedBook.registration_id == bindparam("one"))  # type: ignore[arg-type]
+    statement = update(SealedBook.__table__).where(SealedBook.registration_id == bindparam("one"))  # type: ignore[arg-type]  # wider in the library than in its stubs
     session.connection().execute(statement.values(book=bindparam("wrapped")), rows)
 
 

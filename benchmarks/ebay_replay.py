@@ -15,11 +15,11 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from auctions.domain.replay import replay  # noqa: E402 - after the path
-from marketplace.clock import parse_instant  # noqa: E402
-from marketplace.documents import Node  # noqa: E402
+from auctions.domain.replay import replay
+from marketplace.clock import parse_instant
+from marketplace.documents import Node
 
-FOLDER = Path("/work/shared/data/ebay_auctions")
+FOLDER = ROOT.parent / "shared" / "data" / "ebay_auctions"
 STEPS = ("0 0.05", "1 0.25", "5 0.50", "25 1.00", "100 2.50", "250 5.00", "500 10.00", "1000 25.00", "2500 50.00")
 BANDS = [dict(zip(("from", "amount"), row.split(), strict=True)) for row in (*STEPS, "5000 100.00")]
 OPENS = parse_instant("2003-01-01T00:00:00.000Z").timestamp()

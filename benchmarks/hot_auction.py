@@ -30,28 +30,28 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from alembic import command  # noqa: E402 - after the path
-from alembic.config import Config  # noqa: E402
-from sqlalchemy import create_engine  # noqa: E402
-from sqlalchemy.orm import Session  # noqa: E402
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import create_engine
+from sqlalchemy.orm import Session
 
-import wsgi  # noqa: E402
-from auctions import models  # noqa: E402
-from auctions.domain import terms  # noqa: E402
-from auctions.domain.canonical import canonical, fingerprint  # noqa: E402
-from auctions.domain.lifecycles import ListingState, RegistrationState  # noqa: E402
-from auctions.domain.references import make_reference  # noqa: E402
-from benchmarks import admission  # noqa: E402
-from benchmarks import hot_auction_peer as naive  # noqa: E402
-from benchmarks.load import Load  # noqa: E402
-from due_diligence.models import AgreementVersion  # noqa: E402
-from marketplace import embedded  # noqa: E402
-from marketplace.actor import OrganisationKind, Role  # noqa: E402
-from marketplace.crypto import token_hash  # noqa: E402
-from marketplace.packages.domain.package import PackageState  # noqa: E402
-from marketplace.packages.models import Package  # noqa: E402
-from marketplace.parties.domain import OrganisationState, UserState, credentials  # noqa: E402
-from marketplace.parties.models import Organisation, User, UserSession  # noqa: E402
+import wsgi
+from auctions import models
+from auctions.domain import terms
+from auctions.domain.canonical import canonical, fingerprint
+from auctions.domain.lifecycles import ListingState, RegistrationState
+from auctions.domain.references import make_reference
+from benchmarks import admission
+from benchmarks import hot_auction_peer as naive
+from benchmarks.load import Load
+from due_diligence.models import AgreementVersion
+from marketplace import embedded
+from marketplace.actor import OrganisationKind, Role
+from marketplace.crypto import token_hash
+from marketplace.packages.domain.package import PackageState
+from marketplace.packages.models import Package
+from marketplace.parties.domain import OrganisationState, UserState, credentials
+from marketplace.parties.models import Organisation, User, UserSession
 
 BIDDERS = 16
 WARMING = 0.5
@@ -281,7 +281,7 @@ def measure(chosen: list[Target], seconds: float, rounds: int) -> None:
 
 def report(chosen: list[Target]) -> None:
     """Print medians and ratios."""
-    named: Callable[[str], list[Target]] = lambda part: [target for target in chosen if part in target.name]  # noqa: E731
+    named: Callable[[str], list[Target]] = lambda part: [target for target in chosen if part in target.name]  # noqa: E731 - a name for the lines below
     peer = max(named("naive peer"), key=lambda target: target.decided)
     middle: Callable[[Target, str], float] = lambda target, name: statistics.median(  # noqa: E731 - local shorthand
         getattr(run, name) for run in target.runs

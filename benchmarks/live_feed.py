@@ -25,16 +25,16 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from sqlalchemy import select  # noqa: E402 - after the path
+from sqlalchemy import select
 
-import wsgi  # noqa: E402
-from auctions import bidding  # noqa: E402
-from auctions.models import Auction  # noqa: E402
-from benchmarks.hot_auction import KEY, prepare  # noqa: E402
-from marketplace import embedded, runtime  # noqa: E402
-from marketplace.money import Money  # noqa: E402
-from marketplace.parties import service as parties  # noqa: E402
-from marketplace.settings import Settings  # noqa: E402
+import wsgi
+from auctions import bidding
+from auctions.models import Auction
+from benchmarks.hot_auction import KEY, prepare
+from marketplace import embedded, runtime
+from marketplace.money import Money
+from marketplace.parties import service as parties
+from marketplace.settings import Settings
 
 RATE = 10
 SETTLE = 2.0
@@ -191,8 +191,8 @@ def _limit(path: str, tokens: list[str], count: int, seconds: float) -> Result:
 
     def tell() -> tuple[int, int]:
         number, at = next(turn), time.monotonic_ns()
-        process.stdin.write(b"%d\n" % number)  # type: ignore[union-attr]
-        process.stdin.flush()  # type: ignore[union-attr]
+        process.stdin.write(b"%d\n" % number)  # type: ignore[union-attr]  # present by how it was opened
+        process.stdin.flush()  # type: ignore[union-attr]  # present by how it was opened
         return number, at
 
     try:

@@ -37,7 +37,7 @@ def _hear(chosen: selectors.BaseSelector, arrivals: dict[int, list[int]], wait: 
     first = 0
     for entry, _ in chosen.select(wait):
         try:
-            part = entry.fileobj.recv(65536)  # type: ignore[union-attr]
+            part = entry.fileobj.recv(65536)  # type: ignore[union-attr]  # present by how it was opened
         except BlockingIOError:
             continue
         at = time.monotonic_ns()

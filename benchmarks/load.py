@@ -34,7 +34,7 @@ class Load:
         self.start = time.perf_counter() + WARM_UP
         self.end = self.start + self.seconds
         made = [
-            await loop.create_connection(lambda n=number: _Bidder(self, n), "127.0.0.1", self.port)  # type: ignore[misc]
+            await loop.create_connection(lambda n=number: _Bidder(self, n), "127.0.0.1", self.port)  # type: ignore[misc]  # its library has no types
             for number in range(CONNECTIONS)
         ]
         await asyncio.gather(*(bidder.done for _, bidder in made))

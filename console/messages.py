@@ -23,7 +23,7 @@ def extract() -> Catalog:
     template = Catalog(project="console", fuzzy=False)
     found = extract_from_dir(FOLDER, _METHODS, _OPTIONS, keywords=_KEYWORDS)
     for path, _line, message, _comments, _context in sorted(found, key=lambda entry: (entry[0], entry[1])):
-        template.add(message, locations=[(path, None)])  # type: ignore[list-item]
+        template.add(message, locations=[(path, None)])  # type: ignore[list-item]  # as the library takes it
     return template
 
 

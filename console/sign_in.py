@@ -58,7 +58,7 @@ def enter() -> Any:
         return _again(login, onward, _TOO_OFTEN, status=failure.status)
     if isinstance(outcome, Failure):
         return _again(login, onward, _WRONG, status=outcome.status)
-    response: Response = flask.redirect(onward, 303)  # type: ignore[assignment]
+    response: Response = flask.redirect(onward, 303)  # type: ignore[assignment]  # a subclass at run time
     lifetime = outcome.expires_at - http.at()
     site.set_cookie(response, http.COOKIE, outcome.token, seconds=int(lifetime.total_seconds()))
     return response
@@ -92,6 +92,6 @@ def _onward(wish: str | None) -> str:
 def sign_out() -> Any:
     """End the session."""
     parties.sign_out(http.session(), token=http.token(), actor=http.actor(), at=http.at())
-    response: Response = flask.redirect(url_for("console.sign_in", why="out"), 303)  # type: ignore[assignment]
+    response: Response = flask.redirect(url_for("console.sign_in", why="out"), 303)  # type: ignore[assignment]  # a subclass at run time
     response.delete_cookie(http.COOKIE)
     return response

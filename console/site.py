@@ -55,7 +55,7 @@ def static_file(name: str) -> Response:
     return response
 
 
-static_file.policy = policies.public()  # type: ignore[attr-defined]
+static_file.policy = policies.public()  # type: ignore[attr-defined]  # set at run time, unknown to the stubs
 pages.add_url_rule("/static/<path:name>", view_func=static_file)
 
 
@@ -83,7 +83,7 @@ class Environment(jinja2.Environment):
             extensions=["jinja2.ext.i18n"],
         )
         self.policies["ext.i18n.trimmed"] = True
-        self.install_gettext_callables(  # type: ignore[attr-defined]
+        self.install_gettext_callables(  # type: ignore[attr-defined]  # set at run time, unknown to the stubs
             language.gettext, language.ngettext, newstyle=True
         )
         self.filters.update(
@@ -191,6 +191,6 @@ def error_page(failure: Failure) -> Any:
     if failure.status == 401 and request.method == "GET":  # noqa: PLR2004 - not signed in
         why = "ended" if request.cookies.get(http.COOKIE) else None
         form = url_for("console.sign_in", next=request.full_path.rstrip("?"), why=why)
-        return _finish(flask.redirect(form, 303))  # type: ignore[arg-type]
+        return _finish(flask.redirect(form, 303))  # type: ignore[arg-type]  # wider in the library than in its stubs
     title, advice = _ADVICE.get(failure.status, _OTHERWISE)
     return render("error.html", status=failure.status, title=title, advice=advice, failure=failure)

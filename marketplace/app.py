@@ -24,8 +24,8 @@ def create_app(running: Runtime) -> Flask:
         MAX_FORM_MEMORY_SIZE=http.DEFAULT_MAX_BYTES,
         SECRET_KEY=running.settings.secret_key,
     )
-    app.json.sort_keys = False  # type: ignore[attr-defined]
-    app.json.ensure_ascii = False  # type: ignore[attr-defined]
+    app.json.sort_keys = False  # type: ignore[attr-defined]  # set at run time, unknown to the stubs
+    app.json.ensure_ascii = False  # type: ignore[attr-defined]  # set at run time, unknown to the stubs
     app.url_map.strict_slashes = False
     plugin = MarshmallowPlugin(schema_name_resolver=openapi.names())
     api = Api(app, spec_kwargs={"marshmallow_plugin": plugin})
@@ -43,7 +43,7 @@ def create_app(running: Runtime) -> Flask:
     _serve_document(app, api)
     app.after_request(_harden)
     if (proxies := running.settings.trusted_proxies) > 0:
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=proxies, x_proto=proxies, x_host=proxies)  # type: ignore[method-assign]
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=proxies, x_proto=proxies, x_host=proxies)  # type: ignore[method-assign]  # werkzeug's own way
     return app
 
 

@@ -173,5 +173,5 @@ def transition_all(
                 literal(reason),
             ),
         )  # fmt: skip
-        total += session.execute(copied.add_cte(moved)).rowcount  # type: ignore[attr-defined]
+        total += session.execute(copied.add_cte(moved)).rowcount  # type: ignore[attr-defined]  # set at run time, unknown to the stubs
     return total

@@ -44,29 +44,29 @@ class VersionConflict(Conflict):
 
 def session() -> Session:
     """Return the session of this request."""
-    return g.session  # type: ignore[no-any-return]
+    return g.session  # type: ignore[no-any-return]  # Any by its library
 
 
 def actor() -> Actor:
     """Return who is acting; raise `NotSignedIn` on a public route without a credential."""
     if g.actor is None:
         raise NotSignedIn
-    return g.actor  # type: ignore[no-any-return]
+    return g.actor  # type: ignore[no-any-return]  # Any by its library
 
 
 def visitor() -> Actor | None:
     """Return who is acting on a public route, None when nobody is signed in."""
-    return g.actor  # type: ignore[no-any-return]
+    return g.actor  # type: ignore[no-any-return]  # Any by its library
 
 
 def token() -> str:
     """Return the credential that came with this request, empty when none did."""
-    return g.token  # type: ignore[no-any-return]
+    return g.token  # type: ignore[no-any-return]  # Any by its library
 
 
 def at() -> datetime:
     """Return the instant of this request: read once, aware, UTC."""
-    return g.at  # type: ignore[no-any-return]
+    return g.at  # type: ignore[no-any-return]  # Any by its library
 
 
 def require_match(version: int) -> None:
@@ -125,7 +125,7 @@ def _edge(view: Callable[..., Any], *, policy: Policy, idempotent: bool, max_byt
                 running.wake()
         return response
 
-    call.policy = policy  # type: ignore[attr-defined]
+    call.policy = policy  # type: ignore[attr-defined]  # set at run time, unknown to the stubs
     return call
 
 
@@ -158,7 +158,7 @@ def _authenticate() -> Actor | None:
     return None
 
 
-class _Parser(FlaskParser):  # type: ignore[misc]
+class _Parser(FlaskParser):  # type: ignore[misc]  # its library has no types
     """Reads bodies strictly: only JSON, no NaN, no key twice, no unknown query keys; no body at all is an empty one."""
 
     DEFAULT_UNKNOWN_BY_LOCATION: ClassVar[dict[str, str | None]] = {
@@ -189,7 +189,7 @@ class _Edged:
         def decorator(view: Callable[..., Any]) -> Callable[..., Any]:
             edged = _edge(view, policy=policy, idempotent=idempotent, max_bytes=max_bytes)
             edged = self._documented(edged, policy=policy, idempotent=idempotent)
-            super(_Edged, self).route(rule, **options)(edged)  # type: ignore[misc]
+            super(_Edged, self).route(rule, **options)(edged)  # type: ignore[misc]  # its library has no types
             return view
 
         return decorator
@@ -200,7 +200,7 @@ class _Edged:
         return view
 
 
-class Blueprint(_Edged, flask_smorest.Blueprint):  # type: ignore[misc]
+class Blueprint(_Edged, flask_smorest.Blueprint):  # type: ignore[misc]  # its library has no types
     """API routes of a package, under /api/v1."""
 
     ARGUMENTS_PARSER = _Parser()
@@ -211,7 +211,7 @@ class Blueprint(_Edged, flask_smorest.Blueprint):  # type: ignore[misc]
     def download(self, *media_types: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         """Document that a route answers with a file."""
         content = {media_type: {"schema": {"type": "string", "format": "binary"}} for media_type in media_types}
-        return self.doc(responses={"200": {"description": "The file", "content": content}})  # type: ignore[no-any-return]
+        return self.doc(responses={"200": {"description": "The file", "content": content}})  # type: ignore[no-any-return]  # Any by its library
 
     def _documented(self, view: Callable[..., Any], *, policy: Policy, idempotent: bool) -> Callable[..., Any]:
         extra: dict[str, Any] = {"security": [] if policy.open_to_all else [{"bearer": []}, {"cookie": []}]}
@@ -221,10 +221,10 @@ class Blueprint(_Edged, flask_smorest.Blueprint):  # type: ignore[misc]
             extra["parameters"] = [dict(idempotency.PARAMETER)]
         documented = self.doc(**extra)(view)
         documented.policy = policy
-        return documented  # type: ignore[no-any-return]
+        return documented  # type: ignore[no-any-return]  # Any by its library
 
 
-class Pages(_Edged, flask.Blueprint):  # type: ignore[misc]
+class Pages(_Edged, flask.Blueprint):  # type: ignore[misc]  # its library has no types
     """Pages for people."""
 
 
@@ -252,7 +252,7 @@ def register_errors(app: Flask) -> None:
     def on_bug(error: Exception) -> Any:
         log.error("bug", path=request.path, exc_info=error)
         bug = Failure("This is a fault of ours; it was logged.")
-        bug.status, bug.code = 500, "internal"  # type: ignore[misc]
+        bug.status, bug.code = 500, "internal"  # type: ignore[misc]  # its library has no types
         return render(bug)
 
     app.register_error_handler(Failure, render)
@@ -267,6 +267,6 @@ def _from_http(error: HTTPException) -> Failure:
         located = messages if isinstance(messages, dict) else {"": messages}
         return bodies.invalid(list(located.values()))
     failure = Failure(error.description or error.name)
-    failure.status = error.code or 500  # type: ignore[misc]
-    failure.code = error.name.lower().replace(" ", "_")  # type: ignore[misc]
+    failure.status = error.code or 500  # type: ignore[misc]  # its library has no types
+    failure.code = error.name.lower().replace(" ", "_")  # type: ignore[misc]  # its library has no types
     return failure

@@ -93,7 +93,7 @@ def answer_once(
         return _replay(session, owner, key, fingerprint)
     response = work()
     session.execute(
-        StoredAnswer.__table__.update()  # type: ignore[attr-defined]
+        StoredAnswer.__table__.update()  # type: ignore[attr-defined]  # set at run time, unknown to the stubs
         .where(StoredAnswer.owner_id == owner, StoredAnswer.key == key)
         .values(status=response.status_code, media_type=response.mimetype, body=response.get_data())
     )
@@ -126,5 +126,5 @@ def _fingerprint(request: Request) -> bytes:
 def forget(session: Session, *, before: datetime) -> int:
     """Drop answers older than an instant (they are kept for 30 days); return how many."""
     count = session.scalar(select(func.count()).select_from(StoredAnswer).where(StoredAnswer.at < before)) or 0
-    session.execute(StoredAnswer.__table__.delete().where(StoredAnswer.at < before))  # type: ignore[attr-defined]
+    session.execute(StoredAnswer.__table__.delete().where(StoredAnswer.at < before))  # type: ignore[attr-defined]  # set at run time, unknown to the stubs
     return count

@@ -164,7 +164,7 @@ def failure_of(error: BaseException, *, path: str) -> Failure:
         return db.Busy()
     log.error("bug", path=path, exc_info=error)
     bug = Failure("This is a fault of ours; it was logged.")
-    bug.status, bug.code = 500, "internal"  # type: ignore[misc]
+    bug.status, bug.code = 500, "internal"  # type: ignore[misc]  # its library has no types
     return bug
 
 

@@ -91,7 +91,7 @@ class Settings:
         }
         if reader.faults:
             raise WrongSettings("Settings: " + "; ".join(reader.faults))
-        return cls(**settings)  # type: ignore[arg-type]
+        return cls(**settings)  # type: ignore[arg-type]  # wider in the library than in its stubs
 
 
 class _Reader:

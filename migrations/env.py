@@ -21,9 +21,9 @@ def run() -> None:
 
 
 def _migrate(connection: object) -> None:
-    connection.execute(text("SET lock_timeout = '5s'"))  # type: ignore[attr-defined]
+    connection.execute(text("SET lock_timeout = '5s'"))  # type: ignore[attr-defined]  # set at run time, unknown to the stubs
     context.configure(
-        connection=connection,  # type: ignore[arg-type]
+        connection=connection,  # type: ignore[arg-type]  # wider in the library than in its stubs
         target_metadata=Base.metadata,
         compare_type=True,
         compare_server_default=True,

@@ -78,17 +78,17 @@ class Preset:
     @property
     def defaults(self) -> Mapping[str, Any]:
         """Values of terms that a draft has as long as its seller says nothing else."""
-        return self.document["defaults"]  # type: ignore[no-any-return]
+        return self.document["defaults"]  # type: ignore[no-any-return]  # Any by its library
 
     @property
     def checks(self) -> Sequence[Mapping[str, Any]]:
         """What is checked before publication, as `auctions.domain.checks` reads it."""
-        return self.document["checks"]  # type: ignore[no-any-return]
+        return self.document["checks"]  # type: ignore[no-any-return]  # Any by its library
 
     @property
     def rectification(self) -> Mapping[str, Any]:
         """`working_days` after publication in which `fields` may be changed, and whether after a registration."""
-        return self.document["rectification"]  # type: ignore[no-any-return]
+        return self.document["rectification"]  # type: ignore[no-any-return]  # Any by its library
 
     @property
     def no_resale(self) -> bool:
@@ -98,7 +98,7 @@ class Preset:
     @property
     def awards(self) -> Mapping[str, Any]:
         """What follows the hammer: the document of an `AwardTerms`."""
-        return self.document["awards"]  # type: ignore[no-any-return]
+        return self.document["awards"]  # type: ignore[no-any-return]  # Any by its library
 
     def holds_on(self, day: date) -> bool:
         """Whether the version is in force on a day of its own zone: from inclusive, until exclusive."""

@@ -101,7 +101,7 @@ def _placed(form: StreamObject, rectangle: Box) -> Matrix | None:
 
 def _matrix(value: Any) -> Matrix:
     numbers = _numbers(value, 6)
-    return (1.0, 0.0, 0.0, 1.0, 0.0, 0.0) if numbers is None else tuple(numbers)  # type: ignore[return-value]
+    return (1.0, 0.0, 0.0, 1.0, 0.0, 0.0) if numbers is None else tuple(numbers)  # type: ignore[return-value]  # six numbers, as read
 
 
 def _numbers(value: Any, count: int) -> list[float] | None:

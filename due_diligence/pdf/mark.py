@@ -9,8 +9,8 @@ import math
 import threading
 from typing import Any, Final
 
-from fontTools.pens.basePen import BasePen  # type: ignore[import-untyped]
-from fontTools.ttLib import TTFont  # type: ignore[import-untyped]
+from fontTools.pens.basePen import BasePen  # type: ignore[import-untyped]  # no stubs exist
+from fontTools.ttLib import TTFont  # type: ignore[import-untyped]  # no stubs exist
 
 from due_diligence.pdf.layout import SHEET, Mark, number
 from marketplace import fonts
@@ -28,7 +28,7 @@ COLOUR: Final = "0.72 0.1 0.12"
 """A colour, so that it differs from every grey; `layout.OPACITY` keeps the page readable."""
 
 
-class _Pen(BasePen):  # type: ignore[misc]
+class _Pen(BasePen):  # type: ignore[misc]  # its library has no types
     """Writes an outline as path operators, shifted and scaled."""
 
     def __init__(self, glyphs: Any, x: float, y: float, scale: float) -> None:

@@ -102,7 +102,7 @@ def _page(page: pypdf.PageObject) -> int:
     _require(isinstance(contents, StreamObject) and contents.get_data() == expected, "page content")
     resources = page["/Resources"]
     _require(isinstance(resources, DictionaryObject) and set(resources) == {"/XObject"}, "resources")
-    forms = resources["/XObject"]  # type: ignore[index]
+    forms = resources["/XObject"]  # type: ignore[index]  # a PDF dictionary by its key
     _require(set(forms) == {"/Content", "/Mark"}, "forms")
     old = forms["/Content"]
     _require(isinstance(old, StreamObject) and old.get("/Subtype") == "/Form", "old page")
@@ -118,7 +118,7 @@ def _mark(copy: pypdf.PdfReader, number: int, mark: Mark) -> None:
     assert isinstance(sheet, StreamObject)
     _require(not {"/OC", "/Group", "/Matrix"} & set(sheet), "sheet entries")
     _require(carried.box(sheet["/BBox"]) == (0.0, 0.0, layout.SHEET, layout.SHEET), "sheet box")
-    run = sheet["/Resources"]["/XObject"]["/Run"]  # type: ignore[index]
+    run = sheet["/Resources"]["/XObject"]["/Run"]  # type: ignore[index]  # a PDF dictionary by its key
     _require(isinstance(run, StreamObject) and run.get_data() == mark.run, "run")
     _require(not {"/OC", "/Group", "/Matrix"} & set(run), "run entries")
 

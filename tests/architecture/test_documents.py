@@ -87,3 +87,13 @@ def test_compose_gives_the_product_its_settings_and_no_secret():
 def test_image_runs_as_an_ordinary_user():
     text = (rules.ROOT / "Dockerfile").read_text()
     assert re.findall(r"^USER (\S+)$", text, re.MULTILINE)[-1] != "root"
+
+
+def test_no_file_names_a_folder_of_one_machine():
+    own = re.compile(r"[\"'` (=]/(?:work|root|home)/\w")
+    assert own.search('FOLDER = Path("/root/data")')
+    kept = [path for path in rules.ROOT.rglob("*") if path.suffix in {".py", ".md", ".toml", ".yml"} and path.is_file()]
+    kept = [path for path in kept if not {".venv", "var", ".git"} & set(path.relative_to(rules.ROOT).parts)]
+    assert len(kept) > 400
+    found = [str(path.relative_to(rules.ROOT)) for path in kept if own.search(path.read_text())]
+    assert found == ["tests/architecture/test_documents.py"], "only the line above may"

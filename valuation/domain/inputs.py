@@ -140,7 +140,7 @@ def _reader(kind: Any) -> Reader:
         return _reader(next(part for part in get_args(kind) if part is not type(None)))
     if kind is str:
         return lambda node, _: node.text()
-    return kind.read  # type: ignore[no-any-return]
+    return kind.read  # type: ignore[no-any-return]  # Any by its library
 
 
 def _list_reader(kind: Any, length: Length) -> Reader:
