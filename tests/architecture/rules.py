@@ -163,6 +163,9 @@ def silenced_checks_say_why(source: Source) -> Iterator[str]:
         _, mark, rest = line.partition("# noqa")
         if mark and " - " not in rest:
             yield f"{source.path}:{number} noqa without a reason"
+        _, mark, rest = line.partition("# type: ignore[")
+        if mark and "  # " not in rest and " - " not in rest:
+            yield f"{source.path}:{number} type: ignore without a reason"
 
 
 def money_is_never_a_float(source: Source) -> Iterator[str]:

@@ -29,7 +29,10 @@ VIOLATIONS = {
         ("auctions/service.py", "def place_bid(auction_id, session): ...\n"),
     ],
     rules.no_empty_names: [("auctions/utils.py", ""), ("auctions/helpers/x.py", "")],
-    rules.silenced_checks_say_why: [("auctions/service.py", "x = 1  # noqa: F841\n")],
+    rules.silenced_checks_say_why: [
+        ("auctions/service.py", "x = 1  # noqa: F841\n"),
+        ("auctions/service.py", "x = 1  # type: ignore[misc]\n"),
+    ],
     rules.money_is_never_a_float: [
         ("settlement/deals.py", "x = 0.05\n"),
         ("auctions/domain/english.py", "x = float('1')\n"),
