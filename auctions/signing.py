@@ -25,6 +25,11 @@ from marketplace.errors import Conflict, Unavailable
 
 LEAD: Final = timedelta(minutes=5)
 REMEMBERED: Final = timedelta(minutes=1)
+_KEYS: Final = db.Plain(
+    select(SigningKey.key_id, SigningKey.sealed, SigningKey.valid_from, SigningKey.valid_until).order_by(
+        SigningKey.valid_from
+    )
+)
 _LOCK: Final = "SELECT pg_advisory_xact_lock(hashtext('auctions.signing_keys'))"
 
 
@@ -78,11 +83,7 @@ def signer(session: Session, *, vault: Vault, at: datetime) -> Signer:
 
 
 def _read(session: Session, vault: Vault, at: datetime) -> _Remembered:
-    rows = session.execute(
-        select(SigningKey.key_id, SigningKey.sealed, SigningKey.valid_from, SigningKey.valid_until).order_by(
-            SigningKey.valid_from
-        )
-    )
+    rows = _KEYS.ask(session).rows()
     return _Remembered(at, [(row.valid_from, row.valid_until, _opened(vault, row)) for row in rows])
 
 

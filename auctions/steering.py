@@ -131,8 +131,9 @@ def _act(
     signer = signing.signer(session, vault=vault, at=event.at)
     answer = live.step(event)
     standing = live.play.standing(event.at)
-    entry, _ = log.append(head, log.Deed(event, registration_id, actor, reason=reason), answer, standing, signer=signer)
-    log.write(session, head=head, entries=[entry], suspended_at=standing.suspended_at, play=live.text(event.at))
+    deed = log.Deed(event, registration_id, actor, reason=reason)
+    entry = log.append(head, deed, answer, standing, key_id=signer.key_id)
+    log.write(session, head=head, entries=[entry], standing=standing, play=live.text(event.at), signer=signer)
 
 
 def _told(

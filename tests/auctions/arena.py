@@ -209,7 +209,7 @@ class Arena:
 @pytest.fixture
 def arena(people, clock, running, monkeypatch):
     """An arena without an auction; whoever is registered may bid."""
-    monkeypatch.setattr(eligibility, "barred_of", lambda *_, **__: {})
+    monkeypatch.setattr(eligibility, "_barred", lambda _: None)
     with running.sessions.begin() as session:
         signing.ensure_key(session, vault=running.vault, at=clock.at)
     return Arena(people, clock, running)

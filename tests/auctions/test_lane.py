@@ -104,8 +104,8 @@ def test_entries_are_signed_and_chained(arena):
         public = bytes(session.execute(text("SELECT public FROM signing_keys")).scalar_one())
     head = proofs.genesis(row.rules_hash)
     for entry in arena.log():
-        signed = proofs.SignedReceipt.kept(entry.receipt, bytes(entry.signature))
-        assert proofs.verify(public, signed.content, signed.signature)
+        signed = proofs.SignedReceipt.kept(entry.receipt, bytes(entry.signature), entry.inclusion)
+        assert signed.fault(public) is None
         assert parsed(entry)["head"] == proofs.head_text(head)
         head = proofs.link(head, signed)
         assert bytes(entry.hash) == head
