@@ -37,16 +37,16 @@ CONTROLS: Final = (
     ),
     Control(
         "in_payment",
-        "set aside = payment orders that are neither paid nor cancelled",
+        "set aside = payment orders that are neither paid, returned nor cancelled",
         _BALANCE.format(name="in_payment", sign=-1),
         "SELECT currency, sum(amount_minor) AS minor FROM payment_orders"
-        " WHERE state NOT IN ('settled', 'cancelled') GROUP BY currency",
+        " WHERE state NOT IN ('settled', 'cancelled', 'returned') GROUP BY currency",
     ),
     Control(
         "receivable",
-        "what buyers owe in the books = price less deposit and receipts of every deal that stands",
+        "what buyers owe in the books = price less deposit, receipts and what was let go of every deal that stands",
         _BALANCE.format(name="receivable", sign=1),
-        "SELECT currency, sum(price_minor - deposit_minor - received_minor) AS minor FROM deals"
+        "SELECT currency, sum(price_minor - deposit_minor - received_minor - waived_minor) AS minor FROM deals"
         " WHERE state <> 'cancelled' GROUP BY currency",
     ),
     Control(
@@ -58,7 +58,7 @@ CONTROLS: Final = (
         " AND NOT EXISTS (SELECT FROM match_reversals r WHERE r.match_id = matches.id)"
         " UNION ALL SELECT currency, -deposit_minor FROM deals"
         " UNION ALL SELECT currency, -amount_minor FROM payment_orders"
-        " WHERE purpose = 'deposit_refund' AND state <> 'cancelled'"
+        " WHERE purpose = 'deposit_refund' AND state NOT IN ('cancelled', 'returned')"
         " UNION ALL SELECT currency, coalesce(returned_minor, 0) - amount_minor FROM forfeitures"
         ") AS moved GROUP BY currency",
     ),

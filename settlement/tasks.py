@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from marketplace.actor import SYSTEM
 from marketplace.module import Module
 from marketplace.outbox import Subscription
-from settlement import deal_api, deals, default_api, defaults, ledger_tasks, money_tasks, payouts, releases
+from settlement import deal_api, deals, default_api, defaults, ledger_tasks, money_tasks, notices, payouts, releases
 
 
 def open_awarded_deal(session: Session, payload: Mapping[str, Any], at: datetime) -> None:
@@ -47,6 +47,11 @@ def release_bidder(session: Session, payload: Mapping[str, Any], at: datetime) -
 def release_losers(session: Session, payload: Mapping[str, Any], at: datetime) -> None:
     """`deal.opened`: losers' deposits go back, the runner-up's stays."""
     releases.release_losers(session, deal_id=_deal(payload), actor=SYSTEM, at=at)
+
+
+def issue_balance_notice(session: Session, payload: Mapping[str, Any], at: datetime) -> None:
+    """`deal.opened`: the buyer is asked for the balance."""
+    notices.issue_balance(session, deal_id=_deal(payload), actor=SYSTEM, at=at)
 
 
 def confirm_contract(session: Session, payload: Mapping[str, Any], at: datetime) -> None:
@@ -84,6 +89,7 @@ SUBSCRIPTIONS: Final = (
     Subscription("award.failed", handle_failed_award),
     Subscription("award.released", release_bidder),
     Subscription("deal.opened", release_losers),
+    Subscription("deal.opened", issue_balance_notice),
     Subscription("deal.contract_signed", confirm_contract),
     Subscription("deal.contract_signed", release_runner_up),
     Subscription("deal.ready", distribute_ready_deal),
