@@ -75,7 +75,7 @@ def checked(
 
 
 def played(session: Session, row: Any) -> Play:
-    """Return the auction of a locked row with its whole log played."""
+    """Return the auction of a locked row as its whole log plays it: slower than the row's text, and all of it."""
     play = plays.read_rules(row.rules, row.reserve_minor).start()
     for entry in log.read(session, row.id):
         play.step(event_of(entry))
