@@ -11,7 +11,7 @@ from marketplace.actor import Role
 from marketplace.db import Page
 from marketplace.fields import PageArgs, ReasonIn, page_of
 from marketplace.policies import allow, public, reads
-from settlement import deposit_life, deposits, payment_files, payments, stripe_rail
+from settlement import deposit_life, deposits, payment_files, payments, returned_payments, stripe_rail
 from settlement import money_schemas as schemas
 from settlement.bank_models import ReleaseAlert
 from settlement.models import BankAccount, PaymentLimit, PaymentOrder, WebhookEvent
@@ -116,6 +116,13 @@ def send_order(order_id: uuid.UUID) -> PaymentOrder:
 def cancel_order(data: dict[str, Any], order_id: uuid.UUID) -> PaymentOrder:
     """Give up a payment that was not sent; its money goes back where it came from."""
     return payments.cancel_order(http.session(), order_id=order_id, **data, actor=http.actor(), at=http.at())
+
+
+@blueprint.post("/payment-orders/<uuid:order_id>/repeat", policy=allow(FINANCE), idempotent=True)
+@blueprint.response(201, schemas.PaymentOrderOut)
+def repeat_order(order_id: uuid.UUID) -> PaymentOrder:
+    """Propose a returned payment again, to the payee's newest bank account."""
+    return returned_payments.repeat_order(http.session(), order_id=order_id, actor=http.actor(), at=http.at())
 
 
 @blueprint.post("/payment-limits", policy=allow(Role.OPERATOR_ADMIN), idempotent=True)
