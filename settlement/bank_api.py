@@ -20,9 +20,9 @@ from settlement import (
     matches,
     money_schemas,
     own_accounts,
+    payer_documents,
     statement_jobs,
     suggesting,
-    third_parties,
 )
 from settlement import bank_schemas as schemas
 from settlement.bank_models import OwnAccount
@@ -200,14 +200,14 @@ def match_line(data: dict[str, Any], line_id: uuid.UUID) -> matches.LineView:
     "/statement-lines/<uuid:line_id>/documents",
     policy=allow(FINANCE),
     idempotent=True,
-    max_bytes=third_parties.MAX_BYTES + _FORM_BYTES,
+    max_bytes=payer_documents.MAX_BYTES + _FORM_BYTES,
 )
 @blueprint.arguments(schemas.LineDocumentFile, location="files")
 @blueprint.response(201, schemas.LineDocumentOut)
 def keep_document(files: dict[str, Any], line_id: uuid.UUID) -> StoredFile:
     """Keep a document that says why the payment of a third party counts (PDF, PNG, JPEG)."""
     upload = files["file"]
-    return third_parties.keep_document(
+    return payer_documents.keep_document(
         http.session(),
         store=runtime.current().files,
         line_id=line_id,
@@ -222,7 +222,7 @@ def keep_document(files: dict[str, Any], line_id: uuid.UUID) -> StoredFile:
 @blueprint.download("application/pdf", "image/png", "image/jpeg")
 def download_document(proposal_id: uuid.UUID) -> Response:
     """The document on which a third party's payment is to be accepted."""
-    kept = third_parties.document_of(http.session(), proposal_id=proposal_id)
+    kept = payer_documents.document_of(http.session(), proposal_id=proposal_id)
     content = runtime.current().files.get(kept.sha256)
     return http.download(content, name=kept.name, media_type=kept.media_type)
 

@@ -58,8 +58,7 @@ class Entry(Base):
 
     __table_args__ = (
         UniqueConstraint("source_kind", "source_id"),
-        UniqueConstraint("id", "currency", "posted_on"),
-        UniqueConstraint("reverses_id"),
+        Index("uq_entries_reverses_id", "reverses_id", unique=True, postgresql_where=text("reverses_id IS NOT NULL")),
         CheckConstraint("posted_on = CAST(timezone('Asia/Shanghai', posted_at) AS date)", "posted_on_is_its_day"),
         Index("ix_entries_posted_on_id", "posted_on", "id"),
     )
@@ -68,7 +67,8 @@ class Entry(Base):
 class Posting(Base):
     """A line of an entry: debit +, credit −. PostgreSQL checks that those of an entry add up to zero.
 
-    `posted_on` is the entry's own (composite key), so that the tail after a snapshot is one range of an index.
+    `posted_on` is the entry's own, so that the tail after a snapshot is one range of an index. Both keys are declared
+    and checked by the statement trigger `postings_add_up`, once for each distinct one, without locks of the rows.
     """
 
     __tablename__ = "postings"
@@ -81,9 +81,7 @@ class Posting(Base):
 
     __table_args__ = (
         ForeignKeyConstraint(["account_id", "currency"], ["accounts.id", "accounts.currency"]),
-        ForeignKeyConstraint(
-            ["entry_id", "currency", "posted_on"], ["entries.id", "entries.currency", "entries.posted_on"]
-        ),
+        ForeignKeyConstraint(["entry_id"], ["entries.id"]),
         CheckConstraint("amount_minor <> 0", "amount_not_zero"),
         Index(
             "ix_postings_account_id_posted_on",

@@ -14,7 +14,19 @@ from sqlalchemy.orm import Session
 from marketplace.actor import SYSTEM
 from marketplace.module import Module
 from marketplace.outbox import Subscription
-from settlement import deal_api, deals, default_api, defaults, ledger_tasks, money_tasks, notices, payouts, releases
+from settlement import (
+    closing_api,
+    closings,
+    deal_api,
+    deals,
+    default_api,
+    defaults,
+    ledger_tasks,
+    money_tasks,
+    notices,
+    payouts,
+    releases,
+)
 
 
 def open_awarded_deal(session: Session, payload: Mapping[str, Any], at: datetime) -> None:
@@ -65,13 +77,20 @@ def release_runner_up(session: Session, payload: Mapping[str, Any], at: datetime
 
 
 def distribute_ready_deal(session: Session, payload: Mapping[str, Any], at: datetime) -> None:
-    """`deal.ready`: entries, allocations, the proposed payout."""
+    """`deal.ready`: entries, allocations, the payout; undecided terms come first, and their decision asks again."""
+    if closings.are_undecided(session, _deal(payload)):
+        return
     payouts.distribute_deal(session, deal_id=_deal(payload), actor=SYSTEM, at=at)
 
 
 def record_proceeds(session: Session, payload: Mapping[str, Any], at: datetime) -> None:
     """`deal.distributed`: every case shows what it received."""
     payouts.record_proceeds(session, deal_id=_deal(payload), actor=SYSTEM, at=at)
+
+
+def freeze_cases(session: Session, payload: Mapping[str, Any], at: datetime) -> None:
+    """`deal.distributed`: price, net and proceeds of every case are written down."""
+    closings.freeze_cases(session, deal_id=_deal(payload), actor=SYSTEM, at=at)
 
 
 def settle_recorded_deal(session: Session, payload: Mapping[str, Any], at: datetime) -> None:
@@ -94,12 +113,19 @@ SUBSCRIPTIONS: Final = (
     Subscription("deal.contract_signed", release_runner_up),
     Subscription("deal.ready", distribute_ready_deal),
     Subscription("deal.distributed", record_proceeds),
+    Subscription("deal.distributed", freeze_cases),
     Subscription("deal.proceeds_recorded", settle_recorded_deal),
 )
 
 module = Module(
     name="settlement",
-    blueprints=(*money_tasks.BLUEPRINTS, *ledger_tasks.BLUEPRINTS, deal_api.blueprint, default_api.blueprint),
+    blueprints=(
+        *money_tasks.BLUEPRINTS,
+        *ledger_tasks.BLUEPRINTS,
+        deal_api.blueprint,
+        default_api.blueprint,
+        closing_api.blueprint,
+    ),
     subscriptions=(*money_tasks.SUBSCRIPTIONS, *SUBSCRIPTIONS),
     jobs=money_tasks.JOBS,
     periodic=(*money_tasks.PERIODIC, *ledger_tasks.PERIODIC),
