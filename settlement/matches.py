@@ -18,7 +18,7 @@ from marketplace import db
 from marketplace.actor import Actor
 from marketplace.errors import NotFound
 from marketplace.money import Money
-from settlement import deals, deposits, ledger, payments, receipt_keys, tolerances
+from settlement import deals, deposits, ledger, payments, receipt_keys, returned_payments, tolerances
 from settlement.bank_models import LineAssignment, MatchDecision, MatchProposal, MatchReversal
 from settlement.deal_models import Deal
 from settlement.domain import ledger as books
@@ -243,7 +243,7 @@ def _match_order(
     if line.amount_minor > 0:
         finding = match_return(paid, ordered=order.amount, state=order.state)
         if finding is Finding.RETURNED:
-            payments.return_order(session, order=order, line=line, actor=actor, at=at)
+            returned_payments.return_order(session, order=order, line=line, actor=actor, at=at)
             match.payment_order_id = order.id
             _add(session, match, reference, paid, actor=actor, at=at)
         return finding

@@ -29,8 +29,8 @@ from settlement.domain.orders import (
     needs_two_approvals,
 )
 from settlement.domain.references import ReferenceKind, new_reference
-from settlement.events import PaymentOrderReturned, PaymentOrderSettled
-from settlement.models import BankAccount, PaymentLimit, PaymentOrder, StatementLine
+from settlement.events import PaymentOrderSettled
+from settlement.models import BankAccount, PaymentLimit, PaymentOrder
 
 
 def propose_order(
@@ -67,7 +67,7 @@ def propose_order(
     existing = _live_order(session, source_kind, source_id)
     if existing is not None:
         return existing
-    payee = payer or _payee(session, payee_organisation_id, currency)
+    payee = payer or payee_of(session, payee_organisation_id, currency)
     order = PaymentOrder(
         id=db.new_id(),
         reference=new_reference(ReferenceKind.PAYMENT_ORDER),
@@ -109,7 +109,8 @@ def _live_order(session: Session, source_kind: str, source_id: uuid.UUID) -> Pay
     ).one_or_none()
 
 
-def _payee(session: Session, organisation_id: uuid.UUID | None, currency: str) -> Payer:
+def payee_of(session: Session, organisation_id: uuid.UUID | None, currency: str) -> Payer:
+    """Return whom and where to pay: the newest bank account of an organisation, else its name without an account."""
     if organisation_id is None:
         return Payer(name="", account="")
     found = newest_bank_account(session, organisation_id, currency=currency)
@@ -209,7 +210,7 @@ def approve_order(session: Session, *, order_id: uuid.UUID, actor: Actor, at: da
     audit.transition(session, order, "approve", lifecycle=PAYMENT_ORDER, actor=actor, at=at)
     order.approved_by_id, order.approved_by, order.approved_at = actor.user_id, actor.name, at
     if not order.payee_account and order.payee_organisation_id is not None:
-        payee = _payee(session, order.payee_organisation_id, order.currency)
+        payee = payee_of(session, order.payee_organisation_id, order.currency)
         order.payee_name, order.payee_account = payee.name, payee.account
     session.flush()
     return order
@@ -311,38 +312,6 @@ def settle_order(
         currency=order.currency,
     )
     outbox.publish(session, settled, at=at)
-
-
-def return_order(session: Session, *, order: PaymentOrder, line: StatementLine, actor: Actor, at: datetime) -> None:
-    """Put the money of a paid order, locked by the caller, back where it came from: the bank returned all of it.
-
-    It lies on `unapplied:<line>` before. What the payment was for is owed again, and can be proposed again, to another
-    account.
-    """
-    audit.transition(session, order, "return", lifecycle=PAYMENT_ORDER, actor=actor, at=at)
-    order.returned_at, order.returned_by_line_id = at, line.id
-    ledger.post(
-        session,
-        source_kind="payment_order.returned",
-        source_id=order.id,
-        description=f"{order.reference} came back",
-        lines=books.transfer(
-            debit=books.unapplied(line.id), credit=order.source_account, amount_minor=order.amount_minor
-        ),
-        currency=order.currency,
-        value_on=line.value_on,
-        actor=actor,
-        at=at,
-    )
-    returned = PaymentOrderReturned(
-        payment_order_id=order.id,
-        purpose=order.purpose.value,
-        source_kind=order.source_kind,
-        source_id=order.source_id,
-        amount_minor=order.amount_minor,
-        currency=order.currency,
-    )
-    outbox.publish(session, returned, at=at)
 
 
 def add_bank_account(

@@ -74,6 +74,15 @@ class PersonNeeded(Refused):
         super().__init__("A payment order is approved by a person who signed in, not by an API key.")
 
 
+class NotReturned(Conflict):
+    """Only what came back is paid again."""
+
+    code = "not_returned"
+
+    def __init__(self) -> None:
+        super().__init__("Only a payment that the bank returned is proposed again.")
+
+
 class PayeeAccountMissing(Conflict):
     """The bank cannot be told where to pay."""
 
