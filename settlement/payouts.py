@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-import numpy as np
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -80,12 +79,8 @@ def preview(session: Session, deal: Deal) -> FundsFlow:
 
 def claims_of(session: Session, deal: Deal) -> Claims:
     """Return the cases of the deal's package; a weight is principal + interest at the cut-off, minor units."""
-    frozen = packages.frozen_cases(session, deal.package_id)
-    return Claims(
-        [one.case_id for one in frozen],
-        [one.case_key for one in frozen],
-        np.fromiter((one.principal + one.interest for one in frozen), dtype=np.int64, count=len(frozen)),
-    )
+    columns = packages.case_columns(session, deal.package_id)
+    return Claims(columns.case_ids, columns.keys, columns.principal + columns.interest)
 
 
 def _keep_deductions(session: Session, deal: Deal, flow: FundsFlow) -> None:
