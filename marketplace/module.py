@@ -1,4 +1,4 @@
-"""What a package hands to the doors: its routes, subscriptions, jobs, clockwork and commands, as one frozen value."""
+"""What a package hands to the doors: routes, subscriptions, jobs, errands, clockwork, commands, as one frozen value."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -9,6 +9,7 @@ import click
 from sqlalchemy.orm import Session
 
 from marketplace.actor import Actor
+from marketplace.errands import Kind
 from marketplace.jobs import Work
 from marketplace.outbox import Subscription
 
@@ -35,6 +36,7 @@ class Module:
     pages: tuple[Any, ...] = ()
     subscriptions: tuple[Subscription, ...] = ()
     jobs: Mapping[str, Work] = field(default_factory=dict)
+    errands: Mapping[str, Kind] = field(default_factory=dict)
     periodic: tuple[Periodic, ...] = ()
     commands: click.Group | None = None
     authenticate: Authenticate | None = None

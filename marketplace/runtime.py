@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from marketplace import db, outbox
 from marketplace.clock import Clock, SystemClock
 from marketplace.crypto import Vault
+from marketplace.errands import Kind
 from marketplace.files import FileStore
 from marketplace.jobs import Work
 from marketplace.module import Module, Periodic
@@ -39,6 +40,11 @@ class Runtime:
     def works(self) -> dict[str, Work]:
         """Every kind of job by name."""
         return {name: work for module in self.modules for name, work in module.jobs.items()}
+
+    @property
+    def errands(self) -> dict[str, Kind]:
+        """Every kind of errand by name."""
+        return {name: kind for module in self.modules for name, kind in module.errands.items()}
 
     @property
     def periodic(self) -> dict[str, Periodic]:

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from marketplace.actor import SYSTEM
 from marketplace.module import Module
 from marketplace.outbox import Subscription
-from settlement import deal_api, deals, default_api, defaults, ledger_tasks, money_tasks, payouts, releases
+from settlement import card_tasks, deal_api, deals, default_api, defaults, ledger_tasks, money_tasks, payouts, releases
 
 
 def open_awarded_deal(session: Session, payload: Mapping[str, Any], at: datetime) -> None:
@@ -93,9 +93,16 @@ SUBSCRIPTIONS: Final = (
 
 module = Module(
     name="settlement",
-    blueprints=(*money_tasks.BLUEPRINTS, *ledger_tasks.BLUEPRINTS, deal_api.blueprint, default_api.blueprint),
-    subscriptions=(*money_tasks.SUBSCRIPTIONS, *SUBSCRIPTIONS),
+    blueprints=(
+        *money_tasks.BLUEPRINTS,
+        *card_tasks.BLUEPRINTS,
+        *ledger_tasks.BLUEPRINTS,
+        deal_api.blueprint,
+        default_api.blueprint,
+    ),
+    subscriptions=(*money_tasks.SUBSCRIPTIONS, *card_tasks.SUBSCRIPTIONS, *SUBSCRIPTIONS),
     jobs=money_tasks.JOBS,
-    periodic=(*money_tasks.PERIODIC, *ledger_tasks.PERIODIC),
+    errands=card_tasks.ERRANDS,
+    periodic=(*money_tasks.PERIODIC, *card_tasks.PERIODIC, *ledger_tasks.PERIODIC),
     commands=ledger_tasks.commands,
 )

@@ -23,6 +23,7 @@ class Finding(enum.StrEnum):
     PARTIAL = "partial"
     DEAL = "deal"
     ORDER = "order"
+    CARD_PAYOUT = "card_payout"
 
     OVERPAYMENT = "overpayment"
     DUPLICATE_PAYMENT = "duplicate_payment"
