@@ -60,7 +60,7 @@ def repeat_order(session: Session, *, order_id: uuid.UUID, actor: Actor, at: dat
     payee = (
         None
         if old.payee_organisation_id is None
-        else payments.payee_of(session, old.payee_organisation_id, old.currency)
+        else payments.payee_of(session, old.payee_organisation_id, currency=old.currency)
     )
     order = payments.propose_order(
         session,
