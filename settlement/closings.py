@@ -66,7 +66,7 @@ def propose_terms(
     if actor.user_id is None:
         raise DecidedByPerson
     deal = _lock_open(session, deal_id)
-    close_document(Node(inputs_of(session, deal, terms)))
+    close_document(Node(inputs_of(session, deal, terms=terms)))
     row = ClosingTerms(
         id=db.new_id(),
         deal_id=deal.id,
@@ -148,7 +148,7 @@ def flow_of(session: Session, deal: Deal) -> FundsFlow:
     return flow
 
 
-def close(session: Session, deal: Deal, terms: Terms) -> Closing:
+def close(session: Session, deal: Deal, *, terms: Terms) -> Closing:
     """Close a deal by its schedule and `terms`, with every case; raise what `closing.close` raises."""
     cases = sold.cases(session, deal)
     return closing.close(
@@ -169,7 +169,7 @@ def owed_of(case: FrozenCase) -> dict[str, int]:
     return {"costs": case.other, "interest": case.interest, "principal": case.principal}
 
 
-def inputs_of(session: Session, deal: Deal, terms: Mapping[str, Any]) -> dict[str, Any]:
+def inputs_of(session: Session, deal: Deal, *, terms: Mapping[str, Any]) -> dict[str, Any]:
     """Return the closing document of a deal under `terms`: what anyone recomputes it from, offline."""
 
     def text(minor: int) -> str:
@@ -199,7 +199,7 @@ def preview(session: Session, *, deal_id: uuid.UUID, terms: Mapping[str, Any] | 
     """
     deal = deals.get_deal(session, deal_id, actor=actor)
     given = terms_in_force(session, deal.id) if terms is None else terms
-    return close_document(Node(inputs_of(session, deal, given)))
+    return close_document(Node(inputs_of(session, deal, terms=given)))
 
 
 def proof(session: Session, *, deal_id: uuid.UUID, actor: Actor) -> bytes:
@@ -208,7 +208,7 @@ def proof(session: Session, *, deal_id: uuid.UUID, actor: Actor) -> bytes:
     Raises `DealNotFound`, `BadDocument`.
     """
     deal = deals.get_deal(session, deal_id, actor=actor)
-    package = prove(inputs_of(session, deal, terms_in_force(session, deal.id)))
+    package = prove(inputs_of(session, deal, terms=terms_in_force(session, deal.id)))
     return (json.dumps(package, ensure_ascii=False, indent=1) + "\n").encode()
 
 
@@ -223,7 +223,7 @@ def freeze_cases(session: Session, *, deal_id: uuid.UUID, actor: Actor, at: date
     if session.scalars(select(CaseClosing.case_id).where(CaseClosing.deal_id == deal_id).limit(1)).first():
         return 0
     terms = read_in_force(session, deal)
-    closed = close(session, deal, terms)
+    closed = close(session, deal, terms=terms)
     cases = sold.cases(session, deal)
     db.copy_rows(session, "case_closings", COLUMNS, (
         _frozen(deal, case, closed, place, terms) for place, case in enumerate(cases)

@@ -57,7 +57,7 @@ def distribute_deal(session: Session, *, deal_id: uuid.UUID, actor: Actor, at: d
     terms = closings.read_in_force(session, deal)
     flow = preview(session, deal)
     claims = claims_of(session, deal)
-    closed = closings.close(session, deal, terms) if terms != Terms() else None
+    closed = closings.close(session, deal, terms=terms) if terms != Terms() else None
     if closed is None:
         amounts = funds_flow.allocation(flow.net, claims.weights, claims.keys)
     else:
@@ -66,13 +66,13 @@ def distribute_deal(session: Session, *, deal_id: uuid.UUID, actor: Actor, at: d
     session.flush()
     _keep_deductions(session, deal, flow)
     allocation.store(session, deal_id=deal.id, claims=claims, amounts=amounts)
-    third = third_parties.keep(session, deal, flow, closed, claims)
+    third = third_parties.keep(session, deal, flow=flow, closed=closed, claims=claims)
     first = flow.net if closed is None else Money(sum(closed.first), deal.currency)
     shares = None if closed is None else list(zip(claims.case_ids, closed.first, strict=True))
     parts.open_first(session, deal=deal, shares=shares, amount_minor=first.minor, actor=actor, at=at)
     held = Money.zero(deal.currency) if closed is None else closed.holdback
     _post(session, deal, flow, third, held=held, first=first, actor=actor, at=at)
-    third_parties.propose_payments(session, deal, third, actor=actor, at=at)
+    third_parties.propose_payments(session, deal, claims=third, actor=actor, at=at)
     _propose_payout(session, deal, first, actor=actor, at=at)
     audit.transition(session, deal, "distribute", lifecycle=DEAL, actor=actor, at=at)
     deal.distributed_at = at

@@ -15,6 +15,7 @@ from marketplace.actor import SYSTEM
 from marketplace.module import Module
 from marketplace.outbox import Subscription
 from settlement import (
+    aftersale_api,
     card_tasks,
     closing_api,
     closings,
@@ -127,6 +128,7 @@ module = Module(
         deal_api.blueprint,
         default_api.blueprint,
         closing_api.blueprint,
+        aftersale_api.blueprint,
     ),
     subscriptions=(*money_tasks.SUBSCRIPTIONS, *card_tasks.SUBSCRIPTIONS, *SUBSCRIPTIONS),
     jobs=money_tasks.JOBS,
