@@ -13,6 +13,7 @@ import numpy as np
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from auctions import service as auctions
 from collection import service as collection
 from marketplace import audit, db, outbox
 from marketplace.actor import Actor
@@ -26,7 +27,7 @@ from settlement.deal_models import Allocation, Deal, DealDeduction
 from settlement.domain import deal as rules
 from settlement.domain import funds_flow
 from settlement.domain import ledger as books
-from settlement.domain.deal import DEAL, DISTRIBUTED, DealState, NotDistributed, PackageShared
+from settlement.domain.deal import DEAL, DISTRIBUTED, DealState, NotDistributed
 from settlement.domain.funds_flow import FundsFlow
 from settlement.domain.ledger import Line
 from settlement.domain.orders import PaymentPurpose
@@ -40,14 +41,12 @@ def distribute_deal(session: Session, *, deal_id: uuid.UUID, actor: Actor, at: d
     """Distribute a paid and signed deal: deductions, net to the seller, a part for every case. Twice is once.
 
     Everything is posted, allocated and proposed in this one transaction; the payout waits for a second person's
-    approval. Raises `IllegalMove` before the deal is ready, `PackageShared` while another deal of the listing stands,
-    `NoWeights`, `DeductionAboveRest`.
+    approval. Raises `IllegalMove` before the deal is ready, `LotsWithoutCases`, `NoWeights`, `DeductionAboveRest`.
     """
     deal = deals.lock_deal(session, deal_id)
     if deal.state in DISTRIBUTED:
         return deal
     DEAL.move(deal.state, "distribute")
-    _check_whole_package(session, deal)
     flow = preview(session, deal)
     claims = claims_of(session, deal)
     amounts = funds_flow.allocation(flow.net, claims.weights, claims.keys)
@@ -64,14 +63,6 @@ def distribute_deal(session: Session, *, deal_id: uuid.UUID, actor: Actor, at: d
     return deal
 
 
-def _check_whole_package(session: Session, deal: Deal) -> None:
-    others = select(Deal.id).where(
-        Deal.listing_id == deal.listing_id, Deal.id != deal.id, Deal.state != DealState.CANCELLED
-    )
-    if session.scalars(others).first() is not None:
-        raise PackageShared
-
-
 def preview(session: Session, deal: Deal) -> FundsFlow:
     """Return the funds flow of a deal by the fee schedule it is pinned to; the same before and after it is posted."""
     schedule = fees.require_schedule(session, deal.fee_schedule_id)
@@ -79,8 +70,14 @@ def preview(session: Session, deal: Deal) -> FundsFlow:
 
 
 def claims_of(session: Session, deal: Deal) -> Claims:
-    """Return the cases of the deal's package; a weight is principal + interest at the cut-off, minor units."""
+    """Return the cases of a deal: of its package, or of its lots; a weight is principal + interest at the cut-off.
+
+    In minor units. Raises `LotsWithoutCases`.
+    """
+    own = auctions.cases_of_award(session, auctions.require_award(session, deal.award_id))
     frozen = packages.frozen_cases(session, deal.package_id)
+    if own is not None:
+        frozen = [one for one in frozen if one.case_id in own]
     return Claims(
         [one.case_id for one in frozen],
         [one.case_key for one in frozen],
@@ -164,7 +161,8 @@ def settle_deal(session: Session, *, deal_id: uuid.UUID, actor: Actor, at: datet
     if deal.state is DealState.SETTLED:
         return deal
     audit.transition(session, deal, "settle", lifecycle=DEAL, actor=actor, at=at)
-    packages.sell_package(session, package_id=deal.package_id, actor=actor, at=at)
+    own = auctions.cases_of_award(session, auctions.require_award(session, deal.award_id))
+    packages.sell_package(session, deal.package_id, case_ids=None if own is None else sorted(own), actor=actor, at=at)
     deal.settled_at = at
     session.flush()
     settled = DealSettled(deal_id=deal.id, package_id=deal.package_id, buyer_organisation_id=deal.buyer_organisation_id)
