@@ -260,4 +260,6 @@ class AuctionEvent(Base):
         CheckConstraint("(receipt IS NULL) = (signature IS NULL)", "receipt_signed"),
         Index("uq_auction_events_sequence", "auction_id", "sequence", unique=True),
         Index("uq_auction_events_idempotency", "registration_id", "idempotency_digest", unique=True),
+        Index("ix_auction_events_voided", "auction_id", "registration_id", postgresql_where=text("kind = 'void'")),
+        Index("ix_auction_events_maxima", "registration_id", "amount_minor", postgresql_where=text("kind = 'maximum'")),
     )

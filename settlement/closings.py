@@ -18,9 +18,8 @@ from marketplace import audit, db, outbox
 from marketplace.actor import Actor
 from marketplace.documents import Node
 from marketplace.money import Money
-from marketplace.packages import service as packages
 from marketplace.packages.service import FrozenCase
-from settlement import deals, fees
+from settlement import deals, fees, sold
 from settlement.closing_models import CaseClosing, ClosingTerms
 from settlement.deal_models import Deal
 from settlement.domain import closing
@@ -149,14 +148,9 @@ def flow_of(session: Session, deal: Deal) -> FundsFlow:
     return flow
 
 
-def sold_cases(session: Session, deal: Deal) -> list[FrozenCase]:
-    """Return the cases that a deal is about with their figures at the cut-off, in order of the case key."""
-    return packages.frozen_cases(session, deal.package_id)
-
-
 def close(session: Session, deal: Deal, *, terms: Terms) -> Closing:
     """Close a deal by its schedule and `terms`, with every case; raise what `closing.close` raises."""
-    cases = sold_cases(session, deal)
+    cases = sold.cases(session, deal)
     return closing.close(
         price=deal.price,
         deposit=deal.deposit,
@@ -193,7 +187,7 @@ def inputs_of(session: Session, deal: Deal, *, terms: Mapping[str, Any]) -> dict
                 "weight": text(one.principal + one.interest),
                 "owed": {bucket: text(minor) for bucket, minor in owed_of(one).items()},
             }
-            for one in sold_cases(session, deal)
+            for one in sold.cases(session, deal)
         ],
     }
 
@@ -230,7 +224,7 @@ def freeze_cases(session: Session, *, deal_id: uuid.UUID, actor: Actor, at: date
         return 0
     terms = read_in_force(session, deal)
     closed = close(session, deal, terms=terms)
-    cases = sold_cases(session, deal)
+    cases = sold.cases(session, deal)
     db.copy_rows(session, "case_closings", COLUMNS, (
         _frozen(deal, case, closed, place, terms) for place, case in enumerate(cases)
     ))  # fmt: skip

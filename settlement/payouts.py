@@ -21,7 +21,7 @@ from marketplace.clock import local_date
 from marketplace.db import Page
 from marketplace.money import Money
 from marketplace.packages import service as packages
-from settlement import allocation, closings, deals, fees, ledger, parts, payments, third_parties
+from settlement import allocation, closings, deals, fees, ledger, parts, payments, sold, third_parties
 from settlement.allocation import Claims
 from settlement.closing_models import ThirdPartyClaim
 from settlement.deal_models import Allocation, Deal, DealDeduction
@@ -96,12 +96,8 @@ def preview(session: Session, deal: Deal) -> FundsFlow:
 
 def claims_of(session: Session, deal: Deal) -> Claims:
     """Return the cases of the deal's package; a weight is principal + interest at the cut-off, minor units."""
-    frozen = closings.sold_cases(session, deal)
-    return Claims(
-        [one.case_id for one in frozen],
-        [one.case_key for one in frozen],
-        np.fromiter((one.principal + one.interest for one in frozen), dtype=np.int64, count=len(frozen)),
-    )
+    columns = sold.columns(session, deal)
+    return Claims(columns.case_ids, columns.keys, columns.principal + columns.interest)
 
 
 def _keep_deductions(session: Session, deal: Deal, flow: FundsFlow) -> None:

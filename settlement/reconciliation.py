@@ -24,7 +24,7 @@ from settlement.deal_models import Allocation, Deal, DealDeduction
 from settlement.domain import ledger as books
 from settlement.domain.deal import DISTRIBUTED, DealState
 from settlement.domain.decisions import PartState, ThirdPartyKind
-from settlement.domain.orders import PaymentOrderState, PaymentPurpose
+from settlement.domain.orders import GONE, PaymentPurpose
 from settlement.fees import PAYEE_ACCOUNTS
 from settlement.models import Account, Deposit, Entry, Match, PaymentOrder, Posting, StatementLine
 
@@ -280,7 +280,7 @@ def _posted(session: Session, source_kind: str, source_id: uuid.UUID, account: s
 
 
 def _received(session: Session, deal: Deal) -> int:
-    """What came in for the deal: the winner's deposit less what went back of it, and what paid the balance."""
+    """What came in for the deal (winner's deposit less what went back, what paid the balance), and what was let go."""
     deposit = session.scalar(
         select(func.coalesce(func.sum(Match.amount_minor), 0))
         .join(Deposit, Deposit.id == Match.deposit_id)
@@ -290,7 +290,7 @@ def _received(session: Session, deal: Deal) -> int:
         select(func.coalesce(func.sum(PaymentOrder.amount_minor), 0)).where(
             PaymentOrder.registration_id == deal.registration_id,
             PaymentOrder.purpose == PaymentPurpose.DEPOSIT_REFUND,
-            PaymentOrder.state != PaymentOrderState.CANCELLED,
+            PaymentOrder.state.not_in(GONE),
         )
     )
     balance = session.scalar(
@@ -298,7 +298,7 @@ def _received(session: Session, deal: Deal) -> int:
             Match.reference == deal.reference, Match.id.not_in(select(MatchReversal.match_id))
         )
     )
-    return int(deposit or 0) - int(returned or 0) + int(balance or 0)
+    return int(deposit or 0) - int(returned or 0) + int(balance or 0) + deal.waived_minor
 
 
 def _deducted(session: Session, deal: Deal) -> int:
@@ -313,7 +313,7 @@ def _payout_parts(session: Session, deal: Deal) -> tuple[int, int]:
             tuple_(PaymentOrder.source_kind, PaymentOrder.source_id).in_(
                 [(payouts.SOURCE, deal.id), *((parts.SOURCE, one) for one in session.scalars(_shared_out(deal)))]
             ),
-            PaymentOrder.state != PaymentOrderState.CANCELLED,
+            PaymentOrder.state.not_in(GONE),
         )
     ).all()
     ids = [order.settled_by_line_id for order in orders if order.settled_by_line_id is not None]

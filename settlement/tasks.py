@@ -16,6 +16,7 @@ from marketplace.module import Module
 from marketplace.outbox import Subscription
 from settlement import (
     aftersale_api,
+    card_tasks,
     closing_api,
     closings,
     deal_api,
@@ -24,6 +25,7 @@ from settlement import (
     defaults,
     ledger_tasks,
     money_tasks,
+    notices,
     payouts,
     releases,
 )
@@ -59,6 +61,11 @@ def release_bidder(session: Session, payload: Mapping[str, Any], at: datetime) -
 def release_losers(session: Session, payload: Mapping[str, Any], at: datetime) -> None:
     """`deal.opened`: losers' deposits go back, the runner-up's stays."""
     releases.release_losers(session, deal_id=_deal(payload), actor=SYSTEM, at=at)
+
+
+def issue_balance_notice(session: Session, payload: Mapping[str, Any], at: datetime) -> None:
+    """`deal.opened`: the buyer is asked for the balance."""
+    notices.issue_balance(session, deal_id=_deal(payload), actor=SYSTEM, at=at)
 
 
 def confirm_contract(session: Session, payload: Mapping[str, Any], at: datetime) -> None:
@@ -103,6 +110,7 @@ SUBSCRIPTIONS: Final = (
     Subscription("award.failed", handle_failed_award),
     Subscription("award.released", release_bidder),
     Subscription("deal.opened", release_losers),
+    Subscription("deal.opened", issue_balance_notice),
     Subscription("deal.contract_signed", confirm_contract),
     Subscription("deal.contract_signed", release_runner_up),
     Subscription("deal.ready", distribute_ready_deal),
@@ -115,14 +123,16 @@ module = Module(
     name="settlement",
     blueprints=(
         *money_tasks.BLUEPRINTS,
+        *card_tasks.BLUEPRINTS,
         *ledger_tasks.BLUEPRINTS,
         deal_api.blueprint,
         default_api.blueprint,
         closing_api.blueprint,
         aftersale_api.blueprint,
     ),
-    subscriptions=(*money_tasks.SUBSCRIPTIONS, *SUBSCRIPTIONS),
+    subscriptions=(*money_tasks.SUBSCRIPTIONS, *card_tasks.SUBSCRIPTIONS, *SUBSCRIPTIONS),
     jobs=money_tasks.JOBS,
-    periodic=(*money_tasks.PERIODIC, *ledger_tasks.PERIODIC),
+    errands=card_tasks.ERRANDS,
+    periodic=(*money_tasks.PERIODIC, *card_tasks.PERIODIC, *ledger_tasks.PERIODIC),
     commands=ledger_tasks.commands,
 )

@@ -11,6 +11,7 @@ from marketplace.packages.bundling import (
     tape_versions,
     unlist_package,
 )
+from marketplace.packages.columns import CaseColumns, Ids, Keys, case_columns
 from marketplace.packages.disposal import cancel_package, full_tape, masked_tape, sell_package
 from marketplace.packages.domain.header import PackageHeader, package_header
 from marketplace.packages.domain.package import FrozenCase, PackageState
@@ -19,13 +20,17 @@ from marketplace.packages.models import Package, Stratum, TapeVersion
 from marketplace.packages.relations import has_companies_outside, owes_in
 
 __all__ = [
+    "CaseColumns",
     "FrozenCase",
+    "Ids",
+    "Keys",
     "Package",
     "PackageHeader",
     "PackageState",
     "Stratum",
     "TapeVersion",
     "cancel_package",
+    "case_columns",
     "create_package",
     "freeze_package",
     "frozen_cases",

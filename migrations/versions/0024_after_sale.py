@@ -1,6 +1,6 @@
 """What a sale's closing says, what its cases receive in parts, and what moves between buyer and seller after it.
 
-Revision: 0024_after_sale, after 0022_deals.
+Revision: 0024_after_sale, after 0023_payment_notices.
 """
 
 import sqlalchemy as sa
@@ -8,7 +8,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision = "0024_after_sale"
-down_revision = "0022_deals"
+down_revision = "0023_payment_notices"
 branch_labels = None
 depends_on = None
 
