@@ -6,6 +6,7 @@ that a million cases take some 60 MB. Order: the case key by code point, as `fro
 
 import uuid
 from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any, Final, overload
 
@@ -80,6 +81,12 @@ class CaseColumns:
     keys: Keys
     principal: NDArray[np.int64]
     interest: NDArray[np.int64]
+
+    def only(self, case_ids: AbstractSet[uuid.UUID]) -> "CaseColumns":
+        """Return those of the cases that are among `case_ids`, in the same order."""
+        chosen = np.fromiter((one in case_ids for one in self.case_ids), dtype=np.bool_, count=len(self.case_ids))
+        ids, keys = Ids(self.case_ids.content[chosen]), Keys(self.keys.content[chosen])
+        return CaseColumns(ids, keys, self.principal[chosen], self.interest[chosen])
 
 
 def case_columns(session: Session, package_id: uuid.UUID) -> CaseColumns:
