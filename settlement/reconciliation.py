@@ -280,7 +280,7 @@ def _posted(session: Session, source_kind: str, source_id: uuid.UUID, account: s
 
 
 def _received(session: Session, deal: Deal) -> int:
-    """What came in for the deal: what paid the balance, the winner's deposit less what went back of it, what was let go.
+    """What came in for the deal: what paid the balance, what is left of the winner's deposit, what was let go.
 
     Of a bidder that won several lots with one deposit, less what its other deals have of it.
     """
