@@ -67,7 +67,7 @@ def propose_order(
     existing = _live_order(session, source_kind, source_id)
     if existing is not None:
         return existing
-    payee = payer or payee_of(session, payee_organisation_id, currency)
+    payee = payer or payee_of(session, organisation_id=payee_organisation_id, currency=currency)
     order = PaymentOrder(
         id=db.new_id(),
         reference=new_reference(ReferenceKind.PAYMENT_ORDER),
@@ -109,7 +109,7 @@ def _live_order(session: Session, source_kind: str, source_id: uuid.UUID) -> Pay
     ).one_or_none()
 
 
-def payee_of(session: Session, organisation_id: uuid.UUID | None, currency: str) -> Payer:
+def payee_of(session: Session, *, organisation_id: uuid.UUID | None, currency: str) -> Payer:
     """Return whom and where to pay: the newest bank account of an organisation, else its name without an account."""
     if organisation_id is None:
         return Payer(name="", account="")
@@ -210,7 +210,7 @@ def approve_order(session: Session, *, order_id: uuid.UUID, actor: Actor, at: da
     audit.transition(session, order, "approve", lifecycle=PAYMENT_ORDER, actor=actor, at=at)
     order.approved_by_id, order.approved_by, order.approved_at = actor.user_id, actor.name, at
     if not order.payee_account and order.payee_organisation_id is not None:
-        payee = payee_of(session, order.payee_organisation_id, order.currency)
+        payee = payee_of(session, organisation_id=order.payee_organisation_id, currency=order.currency)
         order.payee_name, order.payee_account = payee.name, payee.account
     session.flush()
     return order

@@ -57,7 +57,7 @@ def repeat_order(session: Session, *, order_id: uuid.UUID, actor: Actor, at: dat
     old = payments.require_order(session, order_id, actor=actor, for_update=True)
     if old.state is not PaymentOrderState.RETURNED:
         raise NotReturned
-    payee = None if old.payee_organisation_id is None else payments.payee_of(session, old.payee_organisation_id, old.currency)
+    payee = payments.payee_of(session, organisation_id=old.payee_organisation_id, currency=old.currency)
     order = payments.propose_order(
         session,
         payee_organisation_id=old.payee_organisation_id,
@@ -68,7 +68,7 @@ def repeat_order(session: Session, *, order_id: uuid.UUID, actor: Actor, at: dat
         source_kind=old.source_kind,
         source_id=old.source_id,
         account=old.source_account,
-        payer=payee if payee is not None and payee.account else Payer(old.payee_name, old.payee_account, old.rail),
+        payer=payee if payee.account else Payer(old.payee_name, old.payee_account, old.rail),
         registration_id=old.registration_id,
         actor=actor,
         at=at,
