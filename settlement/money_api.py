@@ -1,24 +1,22 @@
-"""Routes of money: statements and their lines, deposits, payment orders, the Stripe rail."""
+"""Routes of money: statements and their lines, deposits, payment orders."""
 
 import uuid
 from typing import Any
 
-import flask
 from flask import Response
 
-from marketplace import http, runtime
+from marketplace import http
 from marketplace.actor import Role
 from marketplace.db import Page
 from marketplace.fields import PageArgs, ReasonIn, page_of
-from marketplace.policies import allow, public, reads
-from settlement import deposit_life, deposits, payment_files, payments, returned_payments, stripe_rail
+from marketplace.policies import allow, reads
+from settlement import deposit_life, deposits, payment_files, payments, returned_payments
 from settlement import money_schemas as schemas
 from settlement.bank_models import ReleaseAlert
-from settlement.models import BankAccount, PaymentLimit, PaymentOrder, WebhookEvent
+from settlement.models import BankAccount, PaymentLimit, PaymentOrder
 
 FINANCE = Role.OPERATOR_FINANCE
 _FORM_BYTES = 64 * 1024
-_WEBHOOK_BYTES = 512 * 1024
 
 blueprint = http.Blueprint("money", description="How does money change hands?")
 
@@ -53,32 +51,6 @@ def release_deposit(data: dict[str, Any], registration_id: uuid.UUID) -> dict[st
     """Give a deposit back to whoever paid it: one payment order for each payer."""
     items = deposits.release(http.session(), registration_id=registration_id, **data, actor=http.actor(), at=http.at())
     return {"items": items}
-
-
-@blueprint.post("/registrations/<uuid:registration_id>/card-payments", policy=allow(Role.BUYER_BIDDER), idempotent=True)
-@blueprint.response(201, schemas.CardPaymentOut)
-def start_card_payment(registration_id: uuid.UUID) -> stripe_rail.CardPaymentStarted:
-    """Start to pay a deposit by card; 503 where Stripe is not configured."""
-    return stripe_rail.start_card_payment(
-        http.session(),
-        registration_id=registration_id,
-        client=stripe_rail.client_of(runtime.current().settings),
-        actor=http.actor(),
-        at=http.at(),
-    )
-
-
-@blueprint.post("/stripe/webhook", policy=public(), max_bytes=_WEBHOOK_BYTES)
-@blueprint.response(200, schemas.WebhookOut)
-def receive_stripe_event() -> WebhookEvent:
-    """Take in an event that Stripe signed; once for each event id."""
-    return stripe_rail.receive_event(
-        http.session(),
-        body=flask.request.get_data(),
-        signature=flask.request.headers.get("Stripe-Signature", ""),
-        secret=runtime.current().settings.stripe_webhook_secret,
-        at=http.at(),
-    )
 
 
 @blueprint.get("/payment-orders", policy=reads(Role.SELLER_MANAGER, Role.BUYER_BIDDER))

@@ -141,20 +141,3 @@ class BankAccountOut(Schema):
     currency = ma.fields.String(required=True)
     created_at = Instant(required=True)
     created_by = ma.fields.String(required=True)
-
-
-class CardPaymentOut(Schema):
-    """What Stripe's page element needs."""
-
-    id = Id(required=True, attribute="payment.id")
-    registration_id = Id(required=True, attribute="payment.registration_id")
-    amount = Amount(required=True, attribute="payment.amount")
-    intent_id = ma.fields.String(required=True, attribute="payment.intent_id")
-    client_secret = ma.fields.String(required=True)
-
-
-class WebhookOut(Schema):
-    """That an event was kept, and what was done about it."""
-
-    event_id = ma.fields.String(required=True)
-    outcome = ma.fields.String(required=True)

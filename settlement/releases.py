@@ -77,6 +77,14 @@ def release_bidder(
         _release_held(session, registration_id, currency, reason=reason, actor=actor, at=at)
 
 
+def release_late(session: Session, *, registration_id: uuid.UUID, actor: Actor, at: datetime) -> None:
+    """Give back what is held again for a registration after its listing was sold, if its bidder has lost."""
+    listing_id = auctions.require_registration(session, registration_id).listing_id
+    standing = select(Deal.id).where(Deal.listing_id == listing_id, Deal.state != DealState.CANCELLED)
+    for deal_id in session.scalars(standing.order_by(Deal.id)):
+        release_losers(session, deal_id=deal_id, actor=actor, at=at)
+
+
 def _release_held(
     session: Session, registration_id: uuid.UUID, currency: str, *, reason: str, actor: Actor, at: datetime
 ) -> None:

@@ -15,6 +15,8 @@ from marketplace.actor import SYSTEM
 from marketplace.module import Module
 from marketplace.outbox import Subscription
 from settlement import (
+    aftersale_api,
+    card_tasks,
     closing_api,
     closings,
     deal_api,
@@ -121,13 +123,16 @@ module = Module(
     name="settlement",
     blueprints=(
         *money_tasks.BLUEPRINTS,
+        *card_tasks.BLUEPRINTS,
         *ledger_tasks.BLUEPRINTS,
         deal_api.blueprint,
         default_api.blueprint,
         closing_api.blueprint,
+        aftersale_api.blueprint,
     ),
-    subscriptions=(*money_tasks.SUBSCRIPTIONS, *SUBSCRIPTIONS),
+    subscriptions=(*money_tasks.SUBSCRIPTIONS, *card_tasks.SUBSCRIPTIONS, *SUBSCRIPTIONS),
     jobs=money_tasks.JOBS,
-    periodic=(*money_tasks.PERIODIC, *ledger_tasks.PERIODIC),
+    errands=card_tasks.ERRANDS,
+    periodic=(*money_tasks.PERIODIC, *card_tasks.PERIODIC, *ledger_tasks.PERIODIC),
     commands=ledger_tasks.commands,
 )

@@ -34,6 +34,8 @@ PAYMENT_ORDER: Final = Lifecycle(
         (PaymentOrderState.SETTLED, "return", PaymentOrderState.RETURNED),
         (PaymentOrderState.PROPOSED, "cancel", PaymentOrderState.CANCELLED),
         (PaymentOrderState.APPROVED, "cancel", PaymentOrderState.CANCELLED),
+        (PaymentOrderState.SENT, "fail", PaymentOrderState.CANCELLED),
+        (PaymentOrderState.SETTLED, "fail", PaymentOrderState.CANCELLED),
     ),
 )
 
@@ -54,6 +56,15 @@ class Rail(enum.StrEnum):
 
     WIRE = "wire"
     STRIPE = "stripe"
+
+
+class CarriedOutByWorker(Conflict):
+    """Nobody sends a card refund by hand: approved, it is carried out through Stripe by itself."""
+
+    code = "carried_out_by_worker"
+
+    def __init__(self) -> None:
+        super().__init__("An approved refund to a card is carried out by itself; there is nothing to send by hand.")
 
 
 class SamePerson(Refused):
