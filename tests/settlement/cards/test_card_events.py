@@ -22,7 +22,7 @@ STATE = (
 )
 
 
-def a_busy_day(cards) -> None:
+def a_busy_day(cards) -> list:
     """Six payments: one only paid, one refunded, one disputed, one won, one lost, one refund that failed; a payout."""
     payments = []
     for _ in range(6):
@@ -42,6 +42,7 @@ def a_busy_day(cards) -> None:
     cards.stripe.end_dispute(lost["id"], "lost")
     payout = cards.stripe.pay_out()
     cards.stripe.end_payout(payout["id"], "paid")
+    return [mine for mine, _ in payments]
 
 
 def state_of(cards) -> list:
