@@ -12,7 +12,7 @@ from marketplace.crypto import Vault
 from marketplace.errands import Kind
 from marketplace.files import FileStore
 from marketplace.jobs import Work
-from marketplace.module import Module, Periodic
+from marketplace.module import Module, Periodic, PeriodicCall
 from marketplace.outbox import Subscription
 from marketplace.settings import Settings
 
@@ -47,7 +47,7 @@ class Runtime:
         return {name: kind for module in self.modules for name, kind in module.errands.items()}
 
     @property
-    def periodic(self) -> dict[str, Periodic]:
+    def periodic(self) -> dict[str, Periodic | PeriodicCall]:
         """All clockwork by name."""
         return {periodic.name: periodic for module in self.modules for periodic in module.periodic}
 

@@ -17,12 +17,13 @@ from auctions import service as auctions
 from marketplace import db
 from marketplace.actor import Actor
 from marketplace.money import Money
-from settlement import ledger, payments
+from settlement import deposit_figures, ledger, payments
 from settlement.bank_models import MatchReversal
 from settlement.card_models import CardDispute, CardPayment, CardRefund
 from settlement.domain import cards
 from settlement.domain import ledger as books
-from settlement.domain.orders import Payer, PaymentOrderState, PaymentPurpose, Share, refund_shares
+from settlement.domain.deposit_life import DepositFigures, DepositStage, stage
+from settlement.domain.orders import GONE, Payer, PaymentPurpose, Share, refund_shares
 from settlement.models import Account, Deposit, Entry, Match, PaymentOrder, Posting
 
 SPENT_BY: Final = ("deposit.applied", "deposit.forfeited")
@@ -31,15 +32,23 @@ SPENT_BY: Final = ("deposit.applied", "deposit.forfeited")
 
 @dataclass(frozen=True, slots=True)
 class DepositStatus:
-    """A deposit as people see it; `held` is what the books say now, `in_refund` what is on its way back."""
+    """A deposit as people see it: received = held + applied + forfeited + refunding + released.
+
+    `held` is what the books say now, `refunding` what is on its way back.
+    """
 
     id: uuid.UUID
     registration_id: uuid.UUID
     organisation_id: uuid.UUID
     reference: str
     required: Money
+    stage: DepositStage
+    received: Money
     held: Money
-    in_refund: Money
+    applied: Money
+    forfeited: Money
+    refunding: Money
+    released: Money
     covered: bool
     created_at: datetime
 
@@ -236,7 +245,7 @@ def _live_refunds(session: Session, registration_id: uuid.UUID) -> list[PaymentO
             .where(
                 PaymentOrder.registration_id == registration_id,
                 PaymentOrder.purpose == PaymentPurpose.DEPOSIT_REFUND,
-                PaymentOrder.state != PaymentOrderState.CANCELLED,
+                PaymentOrder.state.not_in(GONE),
             )
             .order_by(PaymentOrder.id)
         )
@@ -253,21 +262,22 @@ def list_deposits(session: Session, *, cursor: str | None, limit: int, actor: Ac
 
 
 def _statuses(session: Session, rows: Sequence[Deposit]) -> list[DepositStatus]:
+    found = deposit_figures.figures(session, [row.registration_id for row in rows])
     statuses = []
     for row in rows:
-        amount = held(session, registration_id=row.registration_id, currency=row.currency)
-        refunds = [order for order in _live_refunds(session, row.registration_id) if order.settled_at is None]
+        figures = found[row.registration_id]
+        amounts = {name: Money(getattr(figures, name), row.currency) for name in DepositFigures.__dataclass_fields__}
         statuses.append(
             DepositStatus(
                 id=row.id,
                 registration_id=row.registration_id,
                 organisation_id=row.organisation_id,
                 reference=row.reference,
+                stage=stage(figures, required_minor=row.required_minor),
                 required=row.required,
-                held=Money(amount, row.currency),
-                in_refund=Money(sum(order.amount_minor for order in refunds), row.currency),
-                covered=amount >= row.required_minor,
+                covered=figures.held >= row.required_minor,
                 created_at=row.created_at,
+                **amounts,
             )
         )
     return statuses

@@ -14,11 +14,13 @@ from auctions import service as auctions
 from marketplace import audit, db, errands, outbox
 from marketplace.actor import SYSTEM, Actor, OrganisationKind
 from marketplace.errors import NotFound
+from marketplace.money import Money
 from marketplace.parties import service as parties
 from settlement import client_money, ledger
 from settlement.domain import cards
 from settlement.domain import ledger as books
 from settlement.domain.orders import (
+    GONE,
     PAYMENT_ORDER,
     CarriedOutByWorker,
     Payer,
@@ -26,10 +28,11 @@ from settlement.domain.orders import (
     PaymentPurpose,
     Rail,
     check_approval,
+    needs_two_approvals,
 )
 from settlement.domain.references import ReferenceKind, new_reference
 from settlement.events import PaymentOrderFailed, PaymentOrderSettled
-from settlement.models import BankAccount, Entry, PaymentOrder
+from settlement.models import BankAccount, Entry, PaymentLimit, PaymentOrder
 
 
 def propose_order(
@@ -103,13 +106,13 @@ def _live_order(session: Session, source_kind: str, source_id: uuid.UUID) -> Pay
         select(PaymentOrder).where(
             PaymentOrder.source_kind == source_kind,
             PaymentOrder.source_id == source_id,
-            PaymentOrder.state != PaymentOrderState.CANCELLED,
+            PaymentOrder.state.not_in(GONE),
         )
     ).one_or_none()
 
 
 def payee_of(session: Session, organisation_id: uuid.UUID | None, *, currency: str) -> Payer:
-    """Return the newest bank account of an organisation, without a number when it has none in the currency."""
+    """Return whom and where to pay: the newest bank account of an organisation, else its name without an account."""
     if organisation_id is None:
         return Payer(name="", account="")
     found = newest_bank_account(session, organisation_id, currency=currency)
@@ -187,16 +190,26 @@ def list_orders(
 
 
 def approve_order(session: Session, *, order_id: uuid.UUID, actor: Actor, at: datetime) -> PaymentOrder:
-    """Approve by a person other than the proposer.
+    """Approve by a person other than the proposer; above the limit of the currency two persons have been at it.
 
-    Raises `SamePerson`, `PersonNeeded`, `IllegalMove`, `ClientMoneyMissing` while the check of its currency fails.
-
-    An order without a payee account takes the one that the payee has given meanwhile. One on the rail `stripe` is
-    carried out by a worker from here on.
+    An order that the clockwork proposed above the limit waits, still proposed, for a second approver after the first.
+    Raises `SamePerson`, `PersonNeeded`, `IllegalMove`, `ClientMoneyMissing` while the check of its currency fails. An
+    order without a payee account takes the one that the payee has given meanwhile. One on
+    the rail `stripe` is carried out by a worker from here on.
     """
     order = require_order(session, order_id, actor=actor, for_update=True)
+    PAYMENT_ORDER.move(order.state, "approve")
     check_approval(proposed_by_id=order.proposed_by_id, approver_id=actor.user_id)
+    check_approval(proposed_by_id=order.first_approved_by_id, approver_id=actor.user_id)
     client_money.require_passed(session, currency=order.currency)
+    limit = limit_of(session, currency=order.currency)
+    if order.first_approved_by_id is None and needs_two_approvals(
+        order.amount_minor, limit_minor=limit, proposed_by_id=order.proposed_by_id
+    ):
+        order.first_approved_by_id, order.first_approved_by = actor.user_id, actor.name
+        session.flush()
+        audit.record(session, actor=actor, at=at, subject=order, verb="approve_first")
+        return order
     audit.transition(session, order, "approve", lifecycle=PAYMENT_ORDER, actor=actor, at=at)
     order.approved_by_id, order.approved_by, order.approved_at = actor.user_id, actor.name, at
     if not order.payee_account and order.payee_organisation_id is not None:
@@ -206,6 +219,32 @@ def approve_order(session: Session, *, order_id: uuid.UUID, actor: Actor, at: da
     if order.rail is Rail.STRIPE:
         errands.ask(session, kind=cards.MAKE_REFUND, subject=str(order.id), at=at)
     return order
+
+
+def limit_of(session: Session, *, currency: str) -> int | None:
+    """Return up to how many minor units one approval is enough, None where nobody set a limit."""
+    newest = select(PaymentLimit.two_approvals_above_minor).where(PaymentLimit.currency == currency)
+    return session.scalars(newest.order_by(PaymentLimit.id.desc()).limit(1)).first()
+
+
+def set_limit(session: Session, *, limit: Money, actor: Actor, at: datetime) -> PaymentLimit:
+    """Say above what amount two persons approve, from now on; zero or more."""
+    row = PaymentLimit(
+        id=db.new_id(),
+        currency=limit.currency,
+        two_approvals_above_minor=limit.minor,
+        created_at=at,
+        created_by=actor.name,
+    )
+    session.add(row)
+    session.flush()
+    audit.record(session, actor=actor, at=at, subject=row, verb="set", after={"limit": str(row.limit)})
+    return row
+
+
+def list_limits(session: Session, *, cursor: str | None, limit: int) -> db.Page[PaymentLimit]:
+    """Return a page of the limits that were set, newest first; the newest of a currency counts."""
+    return db.page(session, select(PaymentLimit), key_column=PaymentLimit.id, cursor=cursor, limit=limit)
 
 
 def send_order(session: Session, *, order_id: uuid.UUID, actor: Actor, at: datetime) -> PaymentOrder:

@@ -93,6 +93,14 @@ def _release_held(
         deposits.release(session, registration_id=registration_id, reason=reason, actor=actor, at=at)
 
 
+def kept_of_listing(session: Session, listing_id: uuid.UUID) -> set[uuid.UUID]:
+    """Registrations of a listing whose deposit stays: staked, or of the runner-up of a deal that nobody signed yet."""
+    waiting = select(Deal.runner_up_registration_id).where(
+        Deal.listing_id == listing_id, Deal.state.in_([DealState.AWAITING_PAYMENT, DealState.PAID])
+    )
+    return _staked(session, listing_id) | {one for one in session.scalars(waiting) if one is not None}
+
+
 def is_needed(
     session: Session, *, listing_id: uuid.UUID, registration_id: uuid.UUID, but: uuid.UUID | None = None
 ) -> bool:

@@ -1,13 +1,13 @@
 """The card rail: errands outside, customers, refunds, disputes, Stripe's balance and payouts, states of card payments.
 
-Revision: 0025_stripe, after 0022_deals.
+Revision: 0025_stripe, after 0026_books_speed.
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0025_stripe"
-down_revision = "0022_deals"
+down_revision = "0026_books_speed"
 branch_labels = None
 depends_on = None
 
