@@ -137,22 +137,24 @@ class AwardReleased(Event):
 
 @dataclass(frozen=True, slots=True)
 class AuctionSuspended(Event):
-    """The operator stopped the bidding and the clock."""
+    """The operator stopped the bidding and the clock; `number` is the deed's in the log."""
 
     name: ClassVar[str] = "auction.suspended"
     auction_id: uuid.UUID
     listing_id: uuid.UUID
     package_id: uuid.UUID
+    number: int
 
 
 @dataclass(frozen=True, slots=True)
 class AuctionResumed(Event):
-    """The bidding goes on; the auction's end was moved."""
+    """The bidding goes on; the auction's end was moved. `number` is the deed's in the log."""
 
     name: ClassVar[str] = "auction.resumed"
     auction_id: uuid.UUID
     listing_id: uuid.UUID
     package_id: uuid.UUID
+    number: int
 
 
 @dataclass(frozen=True, slots=True)

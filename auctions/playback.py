@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from auctions import log, plays
 from auctions.domain import proofs
-from auctions.domain.formats import Event, Standing
+from auctions.domain.formats import Event, Play, Standing
 from auctions.domain.lifecycles import EntryKind
 from auctions.models import Auction, Registration
 from auctions.proof_models import OpenedBox
@@ -47,6 +47,14 @@ def checked(session: Session, auction: Auction) -> Standing:
     elif (auction.number, auction.price_minor, auction.head) != (0, None, None):
         raise LogDisagrees(f"auction {auction.id}: the row has entries that the log has not")
     return play.standing(max(auction.ends_at, auction.last_event_at or auction.ends_at))
+
+
+def played(session: Session, row: Any) -> Play:
+    """Return the auction of a locked row as its whole log plays it: slower than the row's text, and all of it."""
+    play = plays.read_rules(row.rules, row.reserve_minor).start()
+    for entry in log.read(session, row.id):
+        play.step(event_of(entry))
+    return play
 
 
 def event_of(entry: Any) -> Event:

@@ -10,8 +10,8 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from auctions import bidding, events, log, plays, signing
-from auctions.domain.formats import Event, EventKind
+from auctions import bidding, events, log, playback, plays, signing
+from auctions.domain.formats import Answer, Event, EventKind, WholeLogNeeded
 from auctions.models import Auction, Registration
 from marketplace import audit, outbox
 from marketplace.actor import Actor
@@ -64,8 +64,8 @@ def suspend_auction(
         raise AlreadySuspended
     if now >= row.ends_at:
         raise BiddingOver
-    _act(session, row, Event(now, EventKind.SUSPEND), reason=reason, vault=vault, actor=actor)
-    outbox.publish(session, events.AuctionSuspended(auction_id, row.listing_id, row.package_id), at=at)
+    number = _act(session, row, Event(now, EventKind.SUSPEND), reason=reason, vault=vault, actor=actor)
+    outbox.publish(session, events.AuctionSuspended(auction_id, row.listing_id, row.package_id, number), at=at)
     return _told(session, row, "suspend", reason=reason, actor=actor, at=at)
 
 
@@ -76,8 +76,8 @@ def resume_auction(
     row, now = _locked(session, auction_id)
     if row.suspended_at is None:
         raise NotSuspended
-    _act(session, row, Event(now, EventKind.RESUME), reason=reason, vault=vault, actor=actor)
-    outbox.publish(session, events.AuctionResumed(auction_id, row.listing_id, row.package_id), at=at)
+    number = _act(session, row, Event(now, EventKind.RESUME), reason=reason, vault=vault, actor=actor)
+    outbox.publish(session, events.AuctionResumed(auction_id, row.listing_id, row.package_id, number), at=at)
     return _told(session, row, "resume", reason=reason, actor=actor, at=at)
 
 
@@ -126,13 +126,24 @@ def _act(
     reason: str,
     vault: Vault,
     actor: Actor,
-) -> None:
+) -> int:
+    """Write a deed of the operator into the log; return its number."""
     live, head = plays.live(row), log.head_of(row)
     signer = signing.signer(session, vault=vault, at=event.at)
-    answer = live.step(event)
+    answer = _step(session, row, live, event)
     standing = live.play.standing(event.at)
     entry, _ = log.append(head, log.Deed(event, registration_id, actor, reason=reason), answer, standing, signer=signer)
     log.write(session, head=head, entries=[entry], suspended_at=standing.suspended_at, play=live.text(event.at))
+    return entry.number
+
+
+def _step(session: Session, row: Any, live: plays.Live, event: Event) -> Answer:
+    """Take the deed; a removed bidder that others' prices depend on makes the whole log be played again."""
+    try:
+        return live.step(event)
+    except WholeLogNeeded:
+        live.play = playback.played(session, row)
+        return live.step(event)
 
 
 def _told(

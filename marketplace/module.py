@@ -22,6 +22,23 @@ class Periodic:
     seconds: int
 
 
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """Work of the clock that calls the outside world: no transaction is open, and no row locked, while it waits.
+
+    `claim(session, at)` writes down what is about to be done and returns it, or something empty; after its commit
+    `call(claimed)` does it without a session; `record(session, claimed=…, outcome=…, at=…)` writes down what came of
+    it. Whoever dies in between leaves a claim that runs out, and the call is made again: the outside is told by its
+    key that it is the same one.
+    """
+
+    name: str
+    claim: Callable[[Session, datetime], Any]
+    call: Callable[[Any], Any]
+    record: Callable[..., Any]
+    seconds: int
+
+
 Authenticate = Callable[..., Actor | None]
 """authenticate(session, token, *, at): who holds this token now, None when nobody does."""
 
@@ -35,7 +52,7 @@ class Module:
     pages: tuple[Any, ...] = ()
     subscriptions: tuple[Subscription, ...] = ()
     jobs: Mapping[str, Work] = field(default_factory=dict)
-    periodic: tuple[Periodic, ...] = ()
+    periodic: tuple[Periodic | Errand, ...] = ()
     commands: click.Group | None = None
     authenticate: Authenticate | None = None
     error_page: Callable[[Any], Any] | None = None

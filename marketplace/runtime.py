@@ -11,7 +11,7 @@ from marketplace.clock import Clock, SystemClock
 from marketplace.crypto import Vault
 from marketplace.files import FileStore
 from marketplace.jobs import Work
-from marketplace.module import Module, Periodic
+from marketplace.module import Errand, Module, Periodic
 from marketplace.outbox import Subscription
 from marketplace.settings import Settings
 
@@ -41,7 +41,7 @@ class Runtime:
         return {name: work for module in self.modules for name, work in module.jobs.items()}
 
     @property
-    def periodic(self) -> dict[str, Periodic]:
+    def periodic(self) -> dict[str, Periodic | Errand]:
         """All clockwork by name."""
         return {periodic.name: periodic for module in self.modules for periodic in module.periodic}
 

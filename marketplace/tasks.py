@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from marketplace import jobs, outbox, runtime
 from marketplace.errors import Failure
-from marketplace.module import Module
+from marketplace.module import Module, Periodic
 from marketplace.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -43,27 +43,40 @@ def run_jobs() -> None:
 
 @celery.shared_task(name="marketplace.run_periodic")
 def run_periodic(name: str) -> None:
-    """Run one piece of clockwork in its own transaction."""
-    running = runtime.current()
+    """Run one piece of clockwork."""
+    perform(runtime.current(), name)
+
+
+def perform(running: runtime.Runtime, name: str) -> Any:
+    """Run one piece of clockwork in its own transaction; an errand in two, with its calls between them."""
+    work = running.periodic[name]
+    if isinstance(work, Periodic):
+        return _transact(running, lambda session: work.run(session, running.clock.now()))
+    claimed = _transact(running, lambda session: work.claim(session, running.clock.now()))
+    if not claimed:
+        return claimed
+    outcome = work.call(claimed)
+    return _transact(
+        running, lambda session: work.record(session, claimed=claimed, outcome=outcome, at=running.clock.now())
+    )
+
+
+def _transact(running: runtime.Runtime, work: Callable[[Session], T]) -> T:
     with running.sessions.begin() as session:
-        running.periodic[name].run(session, running.clock.now())
-        wake = session.info.pop("wake", False)
-    if wake:
+        result = work(session)
+        awake = session.info.pop("wake", False)
+    if awake:
         running.wake()
+    return result
 
 
 def run_command(work: Callable[[Session, datetime], T]) -> T:
     """Run what a person asked for at the terminal in its own transaction; a failure ends with one line and code 1."""
     running = runtime.current()
     try:
-        with running.sessions.begin() as session:
-            result = work(session, running.clock.now())
-            awake = session.info.pop("wake", False)
+        return _transact(running, lambda session: work(session, running.clock.now()))
     except Failure as failure:
         raise click.ClickException(failure.detail) from failure
-    if awake:
-        running.wake()
-    return result
 
 
 def wake() -> None:

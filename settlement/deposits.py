@@ -20,7 +20,7 @@ from marketplace.money import Money
 from settlement import ledger, payments
 from settlement.bank_models import MatchReversal
 from settlement.domain import ledger as books
-from settlement.domain.orders import Payer, PaymentOrderState, PaymentPurpose, Share, refund_shares
+from settlement.domain.orders import GONE, Payer, PaymentPurpose, Share, refund_shares
 from settlement.models import Account, Deposit, Entry, Match, PaymentOrder, Posting
 
 SPENT_BY: Final = ("deposit.applied", "deposit.forfeited")
@@ -207,7 +207,7 @@ def _live_refunds(session: Session, registration_id: uuid.UUID) -> list[PaymentO
             .where(
                 PaymentOrder.registration_id == registration_id,
                 PaymentOrder.purpose == PaymentPurpose.DEPOSIT_REFUND,
-                PaymentOrder.state != PaymentOrderState.CANCELLED,
+                PaymentOrder.state.not_in(GONE),
             )
             .order_by(PaymentOrder.id)
         )

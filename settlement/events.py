@@ -84,3 +84,26 @@ class PaymentOrderSettled(Event):
     source_id: uuid.UUID
     amount_minor: int
     currency: str
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentOrderReturned(Event):
+    """The bank sent a payment back whole; what it was for is owed again."""
+
+    name: ClassVar[str] = "payment_order.returned"
+    payment_order_id: uuid.UUID
+    purpose: str
+    source_kind: str
+    source_id: uuid.UUID
+    amount_minor: int
+    currency: str
+
+
+@dataclass(frozen=True, slots=True)
+class DepositReleaseOverdue(Event):
+    """A deposit was not back with its payer by the deadline of its market."""
+
+    name: ClassVar[str] = "deposit.release_overdue"
+    registration_id: uuid.UUID
+    amount_minor: int
+    currency: str

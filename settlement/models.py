@@ -1,7 +1,7 @@
 """Rows of money: the books, bank statements and their lines, matches, deposits, payment orders, card payments.
 
 Accounts, entries, postings, statements and matches are only ever added (triggers `…_append_only`). Rows of deals are
-in `settlement.deal_models`.
+in `settlement.deal_models`, of what is asked for in `settlement.notice_models`.
 """
 
 import uuid
@@ -58,8 +58,7 @@ class Entry(Base):
 
     __table_args__ = (
         UniqueConstraint("source_kind", "source_id"),
-        UniqueConstraint("id", "currency", "posted_on"),
-        UniqueConstraint("reverses_id"),
+        Index("uq_entries_reverses_id", "reverses_id", unique=True, postgresql_where=text("reverses_id IS NOT NULL")),
         CheckConstraint("posted_on = CAST(timezone('Asia/Shanghai', posted_at) AS date)", "posted_on_is_its_day"),
         Index("ix_entries_posted_on_id", "posted_on", "id"),
     )
@@ -68,7 +67,8 @@ class Entry(Base):
 class Posting(Base):
     """A line of an entry: debit +, credit −. PostgreSQL checks that those of an entry add up to zero.
 
-    `posted_on` is the entry's own (composite key), so that the tail after a snapshot is one range of an index.
+    `posted_on` is the entry's own, so that the tail after a snapshot is one range of an index. Both keys are declared
+    and checked by the statement trigger `postings_add_up`, once for each distinct one, without locks of the rows.
     """
 
     __tablename__ = "postings"
@@ -81,9 +81,7 @@ class Posting(Base):
 
     __table_args__ = (
         ForeignKeyConstraint(["account_id", "currency"], ["accounts.id", "accounts.currency"]),
-        ForeignKeyConstraint(
-            ["entry_id", "currency", "posted_on"], ["entries.id", "entries.currency", "entries.posted_on"]
-        ),
+        ForeignKeyConstraint(["entry_id"], ["entries.id"]),
         CheckConstraint("amount_minor <> 0", "amount_not_zero"),
         Index(
             "ix_postings_account_id_posted_on",
@@ -230,10 +228,18 @@ class PaymentOrder(Base):
     sent_at: Mapped[datetime | None]
     settled_at: Mapped[datetime | None]
     settled_by_line_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("statement_lines.id"))
+    first_approved_by_id: Mapped[uuid.UUID | None]
+    first_approved_by: Mapped[str | None]
+    returned_at: Mapped[datetime | None]
+    returned_by_line_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("statement_lines.id"))
 
     __table_args__ = (
         UniqueConstraint("reference"),
         UniqueConstraint("settled_by_line_id"),
+        UniqueConstraint("returned_by_line_id"),
+        CheckConstraint("approved_by_id <> first_approved_by_id", "two_approvers"),
+        CheckConstraint("first_approved_by_id <> proposed_by_id", "first_approver_is_another"),
+        CheckConstraint("(state = 'returned') = (returned_by_line_id IS NOT NULL)", "returned_by_a_line"),
         CheckConstraint("amount_minor > 0", "amount_above_zero"),
         CheckConstraint("approved_by_id <> proposed_by_id", "four_eyes"),
         CheckConstraint("state IN ('proposed', 'cancelled') OR approved_by_id IS NOT NULL", "approver_known"),
@@ -242,7 +248,7 @@ class PaymentOrder(Base):
             "source_kind",
             "source_id",
             unique=True,
-            postgresql_where=text("state <> 'cancelled'"),
+            postgresql_where=text("state NOT IN ('cancelled', 'returned')"),
         ),
         Index("ix_payment_orders_payee_organisation_id", "payee_organisation_id"),
     )
@@ -251,6 +257,27 @@ class PaymentOrder(Base):
     def amount(self) -> Money:
         """What is to be paid."""
         return Money(self.amount_minor, self.currency)
+
+
+class PaymentLimit(Base):
+    """Above what amount two persons besides the proposer's side approve a payment; the newest of a currency counts."""
+
+    __tablename__ = "payment_limits"
+    id: Mapped[uuid.UUID] = key()
+    currency: Mapped[str] = currency()
+    two_approvals_above_minor: Mapped[int]
+    created_at: Mapped[datetime]
+    created_by: Mapped[str]
+
+    __table_args__ = (
+        CheckConstraint("two_approvals_above_minor >= 0", "limit_not_negative"),
+        Index("ix_payment_limits_currency", "currency", "id"),
+    )
+
+    @property
+    def limit(self) -> Money:
+        """Up to this amount one approval is enough."""
+        return Money(self.two_approvals_above_minor, self.currency)
 
 
 class BankAccount(Base):

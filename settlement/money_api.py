@@ -13,7 +13,7 @@ from marketplace.fields import PageArgs, ReasonIn, page_of
 from marketplace.policies import allow, public, reads
 from settlement import deposits, payment_files, payments, stripe_rail
 from settlement import money_schemas as schemas
-from settlement.models import BankAccount, PaymentOrder, WebhookEvent
+from settlement.models import BankAccount, PaymentLimit, PaymentOrder, WebhookEvent
 
 FINANCE = Role.OPERATOR_FINANCE
 _FORM_BYTES = 64 * 1024
@@ -100,6 +100,22 @@ def send_order(order_id: uuid.UUID) -> PaymentOrder:
 def cancel_order(data: dict[str, Any], order_id: uuid.UUID) -> PaymentOrder:
     """Give up a payment that was not sent; its money goes back where it came from."""
     return payments.cancel_order(http.session(), order_id=order_id, **data, actor=http.actor(), at=http.at())
+
+
+@blueprint.post("/payment-limits", policy=allow(Role.OPERATOR_ADMIN), idempotent=True)
+@blueprint.arguments(schemas.PaymentLimitIn)
+@blueprint.response(201, schemas.PaymentLimitOut)
+def set_limit(data: dict[str, Any]) -> PaymentLimit:
+    """Say above what amount two persons approve a payment in a currency."""
+    return payments.set_limit(http.session(), **data, actor=http.actor(), at=http.at())
+
+
+@blueprint.get("/payment-limits", policy=reads())
+@blueprint.arguments(PageArgs, location="query")
+@blueprint.response(200, page_of(schemas.PaymentLimitOut))
+def list_limits(page: dict[str, Any]) -> Page[PaymentLimit]:
+    """Limits of payments, newest first."""
+    return payments.list_limits(http.session(), **page)
 
 
 @blueprint.get("/payment-orders/pain001.xml", policy=allow(FINANCE))

@@ -58,12 +58,29 @@ class PaymentOrderOut(Schema):
     sent_at = Instant(required=True, allow_none=True)
     settled_at = Instant(required=True, allow_none=True)
     settled_by_line_id = Id(required=True, allow_none=True)
+    first_approved_by = ma.fields.String(required=True, allow_none=True)
+    returned_at = Instant(required=True, allow_none=True)
+    returned_by_line_id = Id(required=True, allow_none=True)
 
 
 class PaymentOrdersOut(Schema):
     """Payment orders, oldest first."""
 
     items = ma.fields.List(ma.fields.Nested(PaymentOrderOut), required=True)
+
+
+class PaymentLimitIn(Schema):
+    """Up to this amount one approval is enough; above it two persons approve what the clockwork proposed."""
+
+    limit = Amount(required=True)
+
+
+class PaymentLimitOut(PaymentLimitIn):
+    """A limit; the newest of its currency counts."""
+
+    id = Id(required=True)
+    created_at = Instant(required=True)
+    created_by = ma.fields.String(required=True)
 
 
 class BankAccountIn(Schema):

@@ -5,9 +5,9 @@ from typing import Final
 from marketplace.jobs import Work
 from marketplace.module import Periodic
 from marketplace.outbox import Subscription
-from settlement import bank_api, money_api, statement_jobs
+from settlement import bank_api, money_api, notice_api, statement_jobs
 
-BLUEPRINTS: Final = (money_api.blueprint, bank_api.blueprint)
+BLUEPRINTS: Final = (money_api.blueprint, bank_api.blueprint, notice_api.blueprint)
 SUBSCRIPTIONS: Final[tuple[Subscription, ...]] = ()
 JOBS: Final[dict[str, Work]] = {statement_jobs.IMPORT_JOB: statement_jobs.import_statement}
 PERIODIC: Final[tuple[Periodic, ...]] = ()

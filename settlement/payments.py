@@ -14,13 +14,23 @@ from auctions import service as auctions
 from marketplace import audit, db, outbox
 from marketplace.actor import SYSTEM, Actor, OrganisationKind
 from marketplace.errors import NotFound
+from marketplace.money import Money
 from marketplace.parties import service as parties
 from settlement import client_money, ledger
 from settlement.domain import ledger as books
-from settlement.domain.orders import PAYMENT_ORDER, Payer, PaymentOrderState, PaymentPurpose, Rail, check_approval
+from settlement.domain.orders import (
+    GONE,
+    PAYMENT_ORDER,
+    Payer,
+    PaymentOrderState,
+    PaymentPurpose,
+    Rail,
+    check_approval,
+    needs_two_approvals,
+)
 from settlement.domain.references import ReferenceKind, new_reference
-from settlement.events import PaymentOrderSettled
-from settlement.models import BankAccount, PaymentOrder
+from settlement.events import PaymentOrderReturned, PaymentOrderSettled
+from settlement.models import BankAccount, PaymentLimit, PaymentOrder, StatementLine
 
 
 def propose_order(
@@ -94,7 +104,7 @@ def _live_order(session: Session, source_kind: str, source_id: uuid.UUID) -> Pay
         select(PaymentOrder).where(
             PaymentOrder.source_kind == source_kind,
             PaymentOrder.source_id == source_id,
-            PaymentOrder.state != PaymentOrderState.CANCELLED,
+            PaymentOrder.state.not_in(GONE),
         )
     ).one_or_none()
 
@@ -177,15 +187,25 @@ def list_orders(
 
 
 def approve_order(session: Session, *, order_id: uuid.UUID, actor: Actor, at: datetime) -> PaymentOrder:
-    """Approve by a person other than the proposer.
+    """Approve by a person other than the proposer; above the limit of the currency two persons have been at it.
 
-    Raises `SamePerson`, `PersonNeeded`, `IllegalMove`, `ClientMoneyMissing` while the check of its currency fails.
-
-    An order without a payee account takes the one that the payee has given meanwhile.
+    An order that the clockwork proposed above the limit waits, still proposed, for a second approver after the first.
+    Raises `SamePerson`, `PersonNeeded`, `IllegalMove`, `ClientMoneyMissing` while the check of its currency fails. An
+    order without a payee account takes the one that the payee has given meanwhile.
     """
     order = require_order(session, order_id, actor=actor, for_update=True)
+    PAYMENT_ORDER.move(order.state, "approve")
     check_approval(proposed_by_id=order.proposed_by_id, approver_id=actor.user_id)
+    check_approval(proposed_by_id=order.first_approved_by_id, approver_id=actor.user_id)
     client_money.require_passed(session, currency=order.currency)
+    limit = limit_of(session, currency=order.currency)
+    if order.first_approved_by_id is None and needs_two_approvals(
+        order.amount_minor, limit_minor=limit, proposed_by_id=order.proposed_by_id
+    ):
+        order.first_approved_by_id, order.first_approved_by = actor.user_id, actor.name
+        session.flush()
+        audit.record(session, actor=actor, at=at, subject=order, verb="approve_first")
+        return order
     audit.transition(session, order, "approve", lifecycle=PAYMENT_ORDER, actor=actor, at=at)
     order.approved_by_id, order.approved_by, order.approved_at = actor.user_id, actor.name, at
     if not order.payee_account and order.payee_organisation_id is not None:
@@ -193,6 +213,32 @@ def approve_order(session: Session, *, order_id: uuid.UUID, actor: Actor, at: da
         order.payee_name, order.payee_account = payee.name, payee.account
     session.flush()
     return order
+
+
+def limit_of(session: Session, *, currency: str) -> int | None:
+    """Return up to how many minor units one approval is enough, None where nobody set a limit."""
+    newest = select(PaymentLimit.two_approvals_above_minor).where(PaymentLimit.currency == currency)
+    return session.scalars(newest.order_by(PaymentLimit.id.desc()).limit(1)).first()
+
+
+def set_limit(session: Session, *, limit: Money, actor: Actor, at: datetime) -> PaymentLimit:
+    """Say above what amount two persons approve, from now on; zero or more."""
+    row = PaymentLimit(
+        id=db.new_id(),
+        currency=limit.currency,
+        two_approvals_above_minor=limit.minor,
+        created_at=at,
+        created_by=actor.name,
+    )
+    session.add(row)
+    session.flush()
+    audit.record(session, actor=actor, at=at, subject=row, verb="set", after={"limit": str(row.limit)})
+    return row
+
+
+def list_limits(session: Session, *, cursor: str | None, limit: int) -> db.Page[PaymentLimit]:
+    """Return a page of the limits that were set, newest first; the newest of a currency counts."""
+    return db.page(session, select(PaymentLimit), key_column=PaymentLimit.id, cursor=cursor, limit=limit)
 
 
 def send_order(session: Session, *, order_id: uuid.UUID, actor: Actor, at: datetime) -> PaymentOrder:
@@ -265,6 +311,38 @@ def settle_order(
         currency=order.currency,
     )
     outbox.publish(session, settled, at=at)
+
+
+def return_order(session: Session, *, order: PaymentOrder, line: StatementLine, actor: Actor, at: datetime) -> None:
+    """Put the money of a paid order, locked by the caller, back where it came from: the bank returned all of it.
+
+    It lies on `unapplied:<line>` before. What the payment was for is owed again, and can be proposed again, to another
+    account.
+    """
+    audit.transition(session, order, "return", lifecycle=PAYMENT_ORDER, actor=actor, at=at)
+    order.returned_at, order.returned_by_line_id = at, line.id
+    ledger.post(
+        session,
+        source_kind="payment_order.returned",
+        source_id=order.id,
+        description=f"{order.reference} came back",
+        lines=books.transfer(
+            debit=books.unapplied(line.id), credit=order.source_account, amount_minor=order.amount_minor
+        ),
+        currency=order.currency,
+        value_on=line.value_on,
+        actor=actor,
+        at=at,
+    )
+    returned = PaymentOrderReturned(
+        payment_order_id=order.id,
+        purpose=order.purpose.value,
+        source_kind=order.source_kind,
+        source_id=order.source_id,
+        amount_minor=order.amount_minor,
+        currency=order.currency,
+    )
+    outbox.publish(session, returned, at=at)
 
 
 def add_bank_account(

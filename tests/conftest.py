@@ -25,7 +25,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 import wsgi
 from marketplace import app as application
-from marketplace import embedded, jobs, outbox, runtime
+from marketplace import embedded, jobs, outbox, runtime, tasks
 from marketplace.settings import Settings
 from tests.people import people as people  # noqa: PLC0414 - a fixture for everybody
 
@@ -212,9 +212,8 @@ def tick(running: runtime.Runtime, work: Callable[[], None]) -> Callable[[], Non
     """Run every piece of clockwork once, then jobs and outbox."""
 
     def run() -> None:
-        for periodic in running.periodic.values():
-            with running.sessions.begin() as opened:
-                periodic.run(opened, running.clock.now())
+        for name in running.periodic:
+            tasks.perform(running, name)
         work()
 
     return run

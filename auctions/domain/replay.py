@@ -33,7 +33,7 @@ from marketplace.clock import format_instant
 from marketplace.documents import BadDocument, Node
 from marketplace.money import exponent
 
-ENGINE: Final = "auctions-2.0.0"
+ENGINE: Final = "auctions-2.1.0"
 """Version of the rules; it changes whenever any document could get another answer."""
 
 FORMATS: Final[Mapping[str, Format]] = {

@@ -1,6 +1,6 @@
 """Lots: which cases each lot of a listing has, which award holds it, and packages that were split from another.
 
-Revision: 0028_lots, after 0022_deals.
+Revision: 0028_lots, after 0026_books_speed.
 """
 
 import sqlalchemy as sa
@@ -8,7 +8,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision = "0028_lots"
-down_revision = "0022_deals"
+down_revision = "0026_books_speed"
 branch_labels = None
 depends_on = None
 

@@ -52,6 +52,12 @@ CHART: Final = {
     "in_payment": AccountType(AccountKind.LIABILITY, limited=True, meaning="set aside for a payment order"),
     "payable": AccountType(AccountKind.LIABILITY, limited=True, meaning="what an organisation will be paid"),
     "holdback": AccountType(AccountKind.LIABILITY, limited=True, meaning="kept back from the seller of a deal"),
+    "third_party": AccountType(
+        AccountKind.LIABILITY, limited=True, meaning="what somebody is paid out of a price before the seller"
+    ),
+    "lien": AccountType(
+        AccountKind.LIABILITY, limited=True, meaning="what a lien on one case is paid out of that case's share"
+    ),
     "forfeited": AccountType(
         AccountKind.LIABILITY, limited=True, meaning="deposit that a default cost, until it is used"
     ),
@@ -166,6 +172,16 @@ def transfer(*, debit: str, credit: str, amount_minor: int) -> tuple[Line, Line]
 def holdback(deal_id: uuid.UUID) -> str:
     """Key of what is kept back from the seller of a deal."""
     return f"holdback:{deal_id}"
+
+
+def third_party(claim_id: uuid.UUID) -> str:
+    """Key of what a third party is paid out of the price of a deal."""
+    return f"third_party:{claim_id}"
+
+
+def lien(claim_id: uuid.UUID) -> str:
+    """Key of what a lien on one case is paid out of its share."""
+    return f"lien:{claim_id}"
 
 
 def deposits(registration_id: uuid.UUID) -> str:

@@ -17,8 +17,12 @@ class PaymentOrderState(enum.StrEnum):
     APPROVED = "approved"
     SENT = "sent"
     SETTLED = "settled"
+    RETURNED = "returned"
     CANCELLED = "cancelled"
 
+
+GONE: Final = frozenset({PaymentOrderState.CANCELLED, PaymentOrderState.RETURNED})
+"""States of orders that paid nobody: their money is where it was before."""
 
 PAYMENT_ORDER: Final = Lifecycle(
     "payment order",
@@ -27,6 +31,7 @@ PAYMENT_ORDER: Final = Lifecycle(
         (PaymentOrderState.PROPOSED, "approve", PaymentOrderState.APPROVED),
         (PaymentOrderState.APPROVED, "send", PaymentOrderState.SENT),
         (PaymentOrderState.SENT, "settle", PaymentOrderState.SETTLED),
+        (PaymentOrderState.SETTLED, "return", PaymentOrderState.RETURNED),
         (PaymentOrderState.PROPOSED, "cancel", PaymentOrderState.CANCELLED),
         (PaymentOrderState.APPROVED, "cancel", PaymentOrderState.CANCELLED),
     ),
@@ -87,6 +92,11 @@ def check_approval(*, proposed_by_id: uuid.UUID | None, approver_id: uuid.UUID |
         raise PersonNeeded
     if approver_id == proposed_by_id:
         raise SamePerson
+
+
+def needs_two_approvals(amount_minor: int, *, limit_minor: int | None, proposed_by_id: uuid.UUID | None) -> bool:
+    """Say whether an order needs two approvers: above the limit, when no person proposed it. Without a limit never."""
+    return limit_minor is not None and amount_minor > limit_minor and proposed_by_id is None
 
 
 @dataclass(frozen=True, slots=True)

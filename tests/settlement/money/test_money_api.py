@@ -19,7 +19,7 @@ from marketplace.errors import NotFound
 from settlement import deposits, ledger, payments, stripe_rail
 from settlement.domain import ledger as books
 from settlement.domain.orders import PaymentPurpose
-from tests.settlement.money.conftest import DEPOSIT
+from tests.settlement.money.conftest import DEPOSIT, accept
 
 
 def covered(sessions, registration) -> bool:
@@ -221,7 +221,7 @@ def test_a_released_deposit_goes_back_to_each_payer_and_the_bank_confirms(
     assert not covered(sessions, mine)
     finance, admin = api.as_(people.finance), api.as_(people.admin)
     for line in items[0]["lines"]:
-        finance.ok("POST", f"/statement-lines/{line['id']}/match", json={"reference": mine.reference})
+        accept(api, people, line, mine.reference)
     url = f"/registrations/{mine.id}/release-deposit"
     orders = finance.ok("POST", url, 200, json={"reason": "not awarded"})["items"]
     assert [(order["payee_account"], order["amount"]["amount"]) for order in orders] == [
