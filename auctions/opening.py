@@ -177,7 +177,7 @@ def submit_share(
     row = session.get_one(SealingShare, (auction_id, holder), with_for_update=True, populate_existing=True)
     ceremony.check(share, holder=holder, committed=row.commitment)
     if key.opened_at is None and sealed_book.sealable(session, auction_id):
-        sealed_book.commit(session, auction_id=auction_id, vault=vault)
+        sealed_book.commit_books(session, auction_id=auction_id, vault=vault)
     if row.submitted is None:
         row.submitted, row.submitted_at = vault.seal(share, context=_context(auction_id, holder)), at
         audit.record(session, actor=actor, at=at, subject=auction, verb="submit_share", after={"holder": holder.value})

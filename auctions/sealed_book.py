@@ -229,7 +229,7 @@ def last_commitment(session: Session, auction_id: uuid.UUID) -> SealedCommitment
     return session.scalars(query.order_by(SealedCommitment.number.desc()).limit(1)).first()
 
 
-def commit(session: Session, *, auction_id: uuid.UUID, vault: Vault) -> bool:
+def commit_books(session: Session, *, auction_id: uuid.UUID, vault: Vault) -> bool:
     """Commit to the books as they are, if their moment has come and has none yet; return whether it was done.
 
     Its time is read under the lock of the books, so it lies between the attempts before and after it. Raises
@@ -244,7 +244,7 @@ def commit(session: Session, *, auction_id: uuid.UUID, vault: Vault) -> bool:
     seed = commitments.seed_of(shelf.secret)
     head = commitments.genesis(shelf.auction.rules_hash, seed) if last is None else last.head
     number, books = 1 if last is None else last.number + 1, list(shelf.boxes().values())
-    made = commitments.commit(head, number=number, at=format_instant(now), seed=seed, books=books)
+    made = commitments.take(head, number=number, at=format_instant(now), seed=seed, books=books)
     row = SealedCommitment(auction_id=auction_id, number=number, at=now, veiled=made.veiled, head=made.head)
     session.add(row)
     session.flush()
@@ -264,7 +264,7 @@ def commit_due(session: Session, *, vault: Vault) -> int:
     for row in running:
         due_at = commitments.due_at(opens_at=row.opens_at, ends_at=row.ends_at, now=now)
         if due_at is not None and (row.last is None or row.last < due_at):
-            done += commit(session, auction_id=row.id, vault=vault)
+            done += commit_books(session, auction_id=row.id, vault=vault)
     return done
 
 

@@ -46,7 +46,7 @@ def digest(books: Sequence[Sequence[bytes]]) -> bytes:
     return hashlib.sha256(b"".join(hashlib.sha256(b"".join(boxes)).digest() for boxes in books)).digest()
 
 
-def commit(head: bytes, *, number: int, at: str, seed: bytes, books: Sequence[Sequence[bytes]]) -> Commitment:
+def take(head: bytes, *, number: int, at: str, seed: bytes, books: Sequence[Sequence[bytes]]) -> Commitment:
     """Return commitment `number` (from 1) to the books at an instant, after a head."""
     veiled = _pad(seed, number, digest(books))
     return Commitment(at, veiled, link(head, number=number, at=at, veiled=veiled))

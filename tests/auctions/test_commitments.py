@@ -22,7 +22,7 @@ MINUTE = timedelta(minutes=1)
 def test_a_chain_gives_every_digest_back_and_binds_it(moments, seed):
     head, rows = commitments.genesis(RULES, seed), []
     for number, books in enumerate(moments, 1):
-        made_now = commitments.commit(head, number=number, at=str(number), seed=seed, books=books)
+        made_now = commitments.take(head, number=number, at=str(number), seed=seed, books=books)
         rows.append(made_now)
         head = made_now.head
     for number, (row, books) in enumerate(zip(rows, moments, strict=True), 1):
