@@ -59,6 +59,8 @@ class Machine(RuleBasedStateMachine):
         self.set_up(scale, step, reserve, bidders, soft, hard, ranks, now)
         if isinstance(prelude, tuple):
             self.edge(prelude)
+        elif prelude is not None and prelude % 2:
+            self.brink(BIDDERS, late=0)
         elif prelude is not None:
             self.suspend(prelude, resumes=True)
             self.rush(BIDDERS, crashes=True)
@@ -154,6 +156,13 @@ class Machine(RuleBasedStateMachine):
             self.crash()
         for who in names:
             self.now = max(self.now, self.model.end - 1)
+            self.attempt(who, self.model.minimum())
+
+    @rule(names=st.permutations(BIDDERS), late=st.integers(-1, 1))
+    def brink(self, names, late):
+        """A bid about the millisecond in which the window begins."""
+        self.now = max(self.now, self.model.end - self.model.window + late)
+        for who in names[:2]:
             self.attempt(who, self.model.minimum())
 
     def attempt(self, who, amount):
