@@ -237,10 +237,11 @@ class Machine(RuleBasedStateMachine):
 
     @invariant()
     def close(self):
-        """Looking at the result, early or late, once or often, is that of the model and changes nothing."""
+        """The result as of now, and as of the end if nothing more came, is the model's; looking changes nothing."""
         before = self.play.dump()
-        outcome = self.play.outcome(instant(self.now))
-        assert (outcome.state.value, outcome.winner) == self.model.result(self.now)
+        for moment in (self.now, max(self.now, self.model.end)):
+            outcome = self.play.outcome(instant(moment))
+            assert (outcome.state.value, outcome.winner) == self.model.result(moment)
         standing = self.play.standing(instant(self.now))
         price, leader, _ = self.model.position()
         assert (outcome.price, standing.price, standing.leader) == (price, price, leader)
