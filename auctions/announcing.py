@@ -38,6 +38,7 @@ MAX_AUCTIONS: Final = 200
 """So many running auctions are looked at in one run."""
 
 _TO_ALL: Final = ("auction.awarded", "auction.failed")
+_STEERED: Final = ("auction.suspended", "auction.resumed")
 _TO_CONCERNED: Final = (
     "award.protocol_confirmed", "award.prolonged", "award.contracted", "award.failed", "award.released",
 )  # fmt: skip
@@ -78,6 +79,42 @@ def _tell_all(session: Session, *, kind: str, payload: Mapping[str, Any], at: da
     webhooks.tell(session, kind=kind, event_key=f"{kind}:{key}", bodies=bodies, at=at)
 
 
+def _tell_rectified(session: Session, *, kind: str, payload: Mapping[str, Any], at: datetime) -> None:
+    """Tell everybody registered that the terms were corrected, the seller and the operator too."""
+    bodies = _parties(session, uuid.UUID(payload["listing_id"]), payload)
+    key = f"{kind}:{payload['listing_id']}:{payload['version']}"
+    webhooks.tell(session, kind=kind, event_key=key, bodies=bodies, at=at)
+
+
+def _tell_planned(session: Session, *, kind: str, payload: Mapping[str, Any], at: datetime) -> None:
+    """Tell the seller and the operator of the next attempt; everybody else hears of it once it is published."""
+    seller = session.get_one(Listing, uuid.UUID(payload["listing_id"])).seller_organisation_id
+    data = dict(payload)
+    bodies = dict.fromkeys((seller, *parties.operator_organisations(session)), data)
+    webhooks.tell(session, kind=kind, event_key=f"{kind}:{payload['listing_id']}", bodies=bodies, at=at)
+
+
+def _tell_steered(session: Session, *, kind: str, payload: Mapping[str, Any], at: datetime) -> None:
+    """Tell all parties that the clock stands still or runs again, and until when the bidding lasts now."""
+    ends_at = session.get_one(Auction, uuid.UUID(payload["auction_id"])).ends_at
+    data = dict(payload) | {"ends_at": format_instant(ends_at)}
+    bodies = _parties(session, uuid.UUID(payload["listing_id"]), data)
+    key = f"{kind}:{payload['auction_id']}:{payload['number']}"
+    webhooks.tell(session, kind=kind, event_key=key, bodies=bodies, at=at)
+
+
+def _tell_voided(session: Session, *, kind: str, payload: Mapping[str, Any], at: datetime) -> None:
+    """Tell a removed bidder, the seller and the operator. The others hear of the standing that is left.
+
+    That somebody registered is known to the others only from its bids, and of a sealed auction from nothing at all.
+    """
+    row = session.get_one(Registration, uuid.UUID(payload["registration_id"]))
+    seller = session.get_one(Listing, row.listing_id).seller_organisation_id
+    shown = {"auction_id": payload["auction_id"], "listing_id": payload["listing_id"], "bidder": row.bidder_code}
+    bodies = dict.fromkeys((seller, *parties.operator_organisations(session), row.organisation_id), shown)
+    webhooks.tell(session, kind=kind, event_key=f"{kind}:{row.id}", bodies=bodies, at=at)
+
+
 def _tell_concerned(session: Session, *, kind: str, payload: Mapping[str, Any], at: datetime) -> None:
     """Tell the seller of an award, its bidder and the operator."""
     award, shown = _award(session, uuid.UUID(payload["award_id"]))
@@ -112,7 +149,7 @@ def _parties(session: Session, listing_id: uuid.UUID, data: Mapping[str, Any]) -
 def announce_progress(session: Session, at: datetime) -> int:
     """Tell of auctions that opened and of standings that changed; return how many messages are new.
 
-    Late, twice or beside itself it tells the same once: the key of a standing is its sequence.
+    Late, twice or beside itself it tells the same once: the key of a standing is the number of the log's last entry.
     """
     if not (webhooks.listeners(session, kind=OPENED) | webhooks.listeners(session, kind=PROGRESSED)):
         return 0
@@ -151,7 +188,7 @@ def _tell_standing(session: Session, auction: Auction, *, at: datetime) -> int:
     return told + webhooks.tell(
         session,
         kind=PROGRESSED,
-        event_key=f"{PROGRESSED}:{auction.id}:{auction.sequence}",
+        event_key=f"{PROGRESSED}:{auction.id}:{auction.number}",
         bodies=_parties(session, auction.listing_id, data),
         at=at,
     )
@@ -160,6 +197,10 @@ def _tell_standing(session: Session, auction: Auction, *, at: datetime) -> int:
 SUBSCRIPTIONS: Final = (
     Subscription("listing.published", _handler(_tell_published, "listing.published")),
     Subscription("registration.approved", _handler(_tell_approved, "registration.approved")),
+    Subscription("listing.rectified", _handler(_tell_rectified, "listing.rectified")),
+    Subscription("listing.planned", _handler(_tell_planned, "listing.planned")),
+    *(Subscription(kind, _handler(_tell_steered, kind)) for kind in _STEERED),
+    Subscription("auction.bidder_voided", _handler(_tell_voided, "auction.bidder_voided")),
     *(Subscription(kind, _handler(_tell_all, kind)) for kind in _TO_ALL),
     *(Subscription(kind, _handler(_tell_concerned, kind)) for kind in _TO_CONCERNED),
 )

@@ -67,6 +67,16 @@ class AuctionFailed(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class LotsUnsold(Event):
+    """Lots found no buyer, or lost it: their cases left `package_id` for the new package `part_id`, free to be sold."""
+
+    name: ClassVar[str] = "auction.lots_unsold"
+    listing_id: uuid.UUID
+    package_id: uuid.UUID
+    part_id: uuid.UUID
+
+
+@dataclass(frozen=True, slots=True)
 class AwardProtocolConfirmed(Event):
     """The seller confirmed the protocol of an award."""
 
@@ -127,22 +137,24 @@ class AwardReleased(Event):
 
 @dataclass(frozen=True, slots=True)
 class AuctionSuspended(Event):
-    """The operator stopped the bidding and the clock."""
+    """The operator stopped the bidding and the clock; `number` is the deed's in the log."""
 
     name: ClassVar[str] = "auction.suspended"
     auction_id: uuid.UUID
     listing_id: uuid.UUID
     package_id: uuid.UUID
+    number: int
 
 
 @dataclass(frozen=True, slots=True)
 class AuctionResumed(Event):
-    """The bidding goes on; the auction's end was moved."""
+    """The bidding goes on; the auction's end was moved. `number` is the deed's in the log."""
 
     name: ClassVar[str] = "auction.resumed"
     auction_id: uuid.UUID
     listing_id: uuid.UUID
     package_id: uuid.UUID
+    number: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,11 +103,7 @@ def copy_rows(session: Session, table: str, columns: Sequence[str], rows: Iterab
     statement = sql.SQL("COPY {} ({}) FROM STDIN").format(sql.Identifier(table), names)
     with connection.cursor() as cursor, cursor.copy(statement) as copy:
         for row in rows:
-            copy.write_row([_text(row[column]) for column in columns])
-
-
-def _text(value: Any) -> Any:
-    return value.value if isinstance(value, enum.Enum) else value
+            copy.write_row([row[column] for column in columns])
 
 
 def key() -> Mapped[uuid.UUID]:
@@ -270,7 +266,9 @@ class Plain:
     def __init__(self, query: Select[*tuple[Any, ...]]) -> None:
         compiled = query.compile(dialect=psycopg_dialect.dialect())  # type: ignore[no-untyped-call]  # the library has no type there
         self._text = str(compiled)
-        self._fixed = {name: _text(value) for name, value in compiled.params.items()}
+        self._fixed = {
+            name: value.value if isinstance(value, enum.Enum) else value for name, value in compiled.params.items()
+        }
 
     def ask(self, session: Session, **values: Any) -> Asked:
         """Give it to the driver with values for its parameters."""

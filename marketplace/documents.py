@@ -17,14 +17,14 @@ from typing import Any, Final
 
 from marketplace.clock import NotADate, NotAnInstant, parse_date
 from marketplace.errors import Failure, Invalid
-from marketplace.money import EXPONENTS, Money, exponent
+from marketplace.money import EXPONENTS, MAX_MINOR, Money, exponent
 
 MAX_BYTES: Final = 256 * 1024 * 1024
 MAX_DEPTH: Final = 32
 MAX_TEXT: Final = 1000
 
-_AMOUNT = re.compile(r"[0-9]{1,18}(\.[0-9]{1,12})?", re.ASCII)
-_SIGNED_AMOUNT = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,12})?", re.ASCII)
+_AMOUNT = re.compile(r"[0-9]{1,19}(\.[0-9]{1,12})?", re.ASCII)
+_SIGNED_AMOUNT = re.compile(r"-?[0-9]{1,19}(\.[0-9]{1,12})?", re.ASCII)
 _RATE = re.compile(r"-?(0|[1-9][0-9]{0,17})(\.[0-9]{1,12})?", re.ASCII)
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", re.ASCII)
 
@@ -195,7 +195,8 @@ class Node:
     def amount(self, currency: str, *, signed: bool = False) -> Money:
         """Return an exact amount: a string of digits with at most the currency's decimals."""
         pattern, decimals = (_SIGNED_AMOUNT if signed else _AMOUNT), exponent(currency)
-        allowed = f"an amount as a string of digits with at most {decimals} decimals"
+        largest = Money(MAX_MINOR, currency).text
+        allowed = f"an amount as a string of digits with at most {decimals} decimals, at most {largest}"
         if not isinstance(self.value, str) or isinstance(self.value, _Number) or not pattern.fullmatch(self.value):
             raise self.refuse(allowed)
         try:

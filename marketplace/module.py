@@ -1,4 +1,4 @@
-"""What a package hands to the doors: its routes, subscriptions, jobs, clockwork and commands, as one frozen value."""
+"""What a package hands to the doors: routes, subscriptions, jobs, errands, clockwork, commands, as one frozen value."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -9,6 +9,7 @@ import click
 from sqlalchemy.orm import Session
 
 from marketplace.actor import Actor
+from marketplace.errands import Kind
 from marketplace.jobs import Work
 from marketplace.outbox import Subscription
 
@@ -19,6 +20,23 @@ class Periodic:
 
     name: str
     run: Callable[[Session, datetime], Any]
+    seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class PeriodicCall:
+    """Work of the clock that calls the outside world: no transaction is open, and no row locked, while it waits.
+
+    `claim(session, at)` writes down what is about to be done and returns it, or something empty; after its commit
+    `call(claimed)` does it without a session; `record(session, claimed=…, outcome=…, at=…)` writes down what came of
+    it. Whoever dies in between leaves a claim that runs out, and the call is made again: the outside is told by its
+    key that it is the same one.
+    """
+
+    name: str
+    claim: Callable[[Session, datetime], Any]
+    call: Callable[[Any], Any]
+    record: Callable[..., Any]
     seconds: int
 
 
@@ -35,7 +53,8 @@ class Module:
     pages: tuple[Any, ...] = ()
     subscriptions: tuple[Subscription, ...] = ()
     jobs: Mapping[str, Work] = field(default_factory=dict)
-    periodic: tuple[Periodic, ...] = ()
+    errands: Mapping[str, Kind] = field(default_factory=dict)
+    periodic: tuple[Periodic | PeriodicCall, ...] = ()
     commands: click.Group | None = None
     authenticate: Authenticate | None = None
     error_page: Callable[[Any], Any] | None = None

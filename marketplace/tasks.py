@@ -15,9 +15,9 @@ from kombu.exceptions import OperationalError
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from marketplace import jobs, outbox, runtime
+from marketplace import errands, jobs, outbox, runtime
 from marketplace.errors import Failure
-from marketplace.module import Module
+from marketplace.module import Module, Periodic
 from marketplace.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -41,35 +41,55 @@ def run_jobs() -> None:
     jobs.run_due(running.sessions, running.works, clock=running.clock)
 
 
+@celery.shared_task(name="marketplace.run_errands")
+def run_errands() -> None:
+    """Run the errands that are due."""
+    running = runtime.current()
+    errands.run_due(running.sessions, running.errands, clock=running.clock)
+
+
 @celery.shared_task(name="marketplace.run_periodic")
 def run_periodic(name: str) -> None:
-    """Run one piece of clockwork in its own transaction."""
-    running = runtime.current()
+    """Run one piece of clockwork."""
+    perform(runtime.current(), name)
+
+
+def perform(running: runtime.Runtime, name: str) -> Any:
+    """Run one piece of clockwork in its own transaction; an errand in two, with its calls between them."""
+    work = running.periodic[name]
+    if isinstance(work, Periodic):
+        return _transact(running, lambda session: work.run(session, running.clock.now()))
+    claimed = _transact(running, lambda session: work.claim(session, running.clock.now()))
+    if not claimed:
+        return claimed
+    outcome = work.call(claimed)
+    return _transact(
+        running, lambda session: work.record(session, claimed=claimed, outcome=outcome, at=running.clock.now())
+    )
+
+
+def _transact(running: runtime.Runtime, work: Callable[[Session], T]) -> T:
     with running.sessions.begin() as session:
-        running.periodic[name].run(session, running.clock.now())
-        wake = session.info.pop("wake", False)
-    if wake:
+        result = work(session)
+        awake = session.info.pop("wake", False)
+    if awake:
         running.wake()
+    return result
 
 
 def run_command(work: Callable[[Session, datetime], T]) -> T:
     """Run what a person asked for at the terminal in its own transaction; a failure ends with one line and code 1."""
     running = runtime.current()
     try:
-        with running.sessions.begin() as session:
-            result = work(session, running.clock.now())
-            awake = session.info.pop("wake", False)
+        return _transact(running, lambda session: work(session, running.clock.now()))
     except Failure as failure:
         raise click.ClickException(failure.detail) from failure
-    if awake:
-        running.wake()
-    return result
 
 
 def wake() -> None:
     """Tell the workers that there is work. Without a broker the beat finds it within seconds."""
     try:
-        for task in (relay, run_jobs):
+        for task in (relay, run_jobs, run_errands):
             task.apply_async(retry=False, expires=60)
     except (OperationalError, OSError):
         log.warning("no broker to wake the workers")
@@ -93,7 +113,7 @@ def make_celery(settings: Settings, modules: tuple[Module, ...]) -> celery.Celer
             "socket_connect_timeout": 2,
         },
         worker_hijack_root_logger=False,
-        task_routes={"marketplace.run_jobs": {"queue": "jobs"}},
+        task_routes={"marketplace.run_jobs": {"queue": "jobs"}, "marketplace.run_errands": {"queue": "jobs"}},
         beat_schedule=_schedule(modules),
     )
     return app
@@ -107,6 +127,7 @@ def _schedule(modules: tuple[Module, ...]) -> dict[str, Any]:
     schedule: dict[str, Any] = {
         "relay": {"task": "marketplace.relay", "schedule": 1.0, "options": {"expires": 5}},
         "run_jobs": {"task": "marketplace.run_jobs", "schedule": 2.0, "options": {"expires": 5}},
+        "run_errands": {"task": "marketplace.run_errands", "schedule": 2.0, "options": {"expires": 5}},
     }
     for module in modules:
         for periodic in module.periodic:

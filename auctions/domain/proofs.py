@@ -32,6 +32,8 @@ TYPE: Final = "auction-receipt-2"
 SINGLE_TYPE: Final = "auction-receipt-1"
 """Stood in receipts that were signed one by one; the signature is over the receipt itself, and part of the chain."""
 
+_SINGLE_END: Final = f'"type":"{SINGLE_TYPE}"}}'.encode()
+
 BATCH_TYPE: Final = "auction-receipts-1"
 """Stands beside every signed root: a signature over another kind of document is never one over receipts."""
 
@@ -198,6 +200,12 @@ def link(previous: bytes, receipt: Draft | SignedReceipt) -> bytes:
     Of a receipt signed by itself it is SHA-256(head before ‖ signature ‖ canonical receipt).
     """
     return hashlib.sha256(previous + receipt.chained).digest()
+
+
+def linked(previous: bytes, *, signature: bytes, content: bytes) -> bytes:
+    """Return what `link` does after a receipt whose canonical text, in which `type` comes last, need not be read."""
+    chained = signature + content if content.endswith(_SINGLE_END) else merkle.leaf(content)
+    return hashlib.sha256(previous + chained).digest()
 
 
 def inclusion_document(inclusion: Inclusion) -> dict[str, Any]:

@@ -14,6 +14,8 @@ from auctions.domain.formats import TooMuchWork
 from auctions.domain.packing import Packing
 
 MAX_OFFERS: Final = 2000
+"""So many bids that no other bid on the same lots beats outright."""
+
 RECHECKED: Final = 15
 """Up to so many bids every subset is tried; the result must be the solver's."""
 
@@ -94,12 +96,13 @@ def _result(winners: Sequence[Offer]) -> dict[str, Any]:
 
 def solve(problem: Problem) -> tuple[Offer, ...]:
     """Return the winners by the solver, in order of sequence: each group of bids that share lots by itself."""
-    if len(problem.offers) > MAX_OFFERS:
-        raise TooMuchWork
     offers = sorted(problem.offers, key=lambda offer: offer.sequence)
     members = _members(problem, offers)
+    bids = _undominated(offers, members)
+    if len(bids) > MAX_OFFERS:
+        raise TooMuchWork
     winners: list[Offer] = []
-    for part in _parts(members, _undominated(offers, members)):
+    for part in _parts(members, bids):
         weights = _weights(problem, [offers[i] for i in part])
         packing = Packing(weights, [members[i] for i in part])
         winners += [offers[part[i]] for i in packing.solve()]

@@ -33,7 +33,8 @@ class WebhookEndpoint(Base):
 class WebhookMessage(Base):
     """A message to one endpoint. `event_key` names the event: twice announced is once sent. Its id is the receiver's.
 
-    `body` is the exact text that is signed. Neither delivered nor given up: it is due at `next_attempt_at`.
+    `body` is the exact text that is signed. Neither delivered nor given up: it is due at `next_attempt_at`; while it is
+    being sent, that is when the sender's claim on it runs out. `attempts` counts the one that is being made.
     """
 
     __tablename__ = "webhook_messages"

@@ -1,7 +1,8 @@
 """Sending: what is due goes out in parallel, each call bounded; every outcome is written down.
 
-A call is made while only the rows of its own message are locked (`SKIP LOCKED`: nobody ever waits for them). A worker
-that dies leaves the message due: it goes out again under the same `webhook-id`, by which a receiver tells repetitions.
+In three steps (`marketplace.module.Errand`): claimed for `LEASE` and committed, called with nothing locked, written
+down. A worker that dies after its claim leaves the message due when the lease ends: it goes out again under the same
+`webhook-id`, by which a receiver tells repetitions.
 """
 
 import http.client
@@ -10,10 +11,11 @@ import socket
 import ssl
 import threading
 import time
+import uuid
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
@@ -29,7 +31,7 @@ from marketplace.webhooks.models import WebhookAttempt, WebhookEndpoint, Webhook
 from marketplace.webhooks.service import secret_context
 
 BATCH: Final = 32
-"""So many messages go out in one run."""
+"""So many messages go out in one run, beside each other."""
 
 PER_ENDPOINT: Final = 4
 """So many of them to one endpoint: a slow receiver does not hold up the others."""
@@ -38,11 +40,16 @@ TIMEOUT_SECONDS: Final = 5
 """A call that has no answer after this is cut off, however slowly the answer drips."""
 
 
+LEASE: Final = timedelta(seconds=60)
+"""So long a claimed message is nobody else's: far longer than its call can take."""
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request to make."""
+    """One request to make; `attempt` is its number among the message's attempts, from 1."""
 
-    message_id: str
+    message_id: uuid.UUID
+    attempt: int
     url: str
     secret: str
     body: bytes
@@ -68,31 +75,57 @@ class ForbiddenAddress(Exception):
     """The name resolves to an address that must not be called."""
 
 
-def send_due(session: Session, *, vault: Vault, allow_private: bool, at: datetime) -> int:
-    """Send what is due, oldest first, and write down what came of it; return how many were tried."""
+def claim_due(session: Session, *, vault: Vault, allow_private: bool, at: datetime) -> list[Call]:
+    """Take what is due, oldest first, so that nobody else sends it before `LEASE` has passed; return the calls to make.
+
+    The attempt counts from here on: a message that kills whoever sends it is given up in the end as well.
+    """
     rows = _claim(session, at=at)
-    if not rows:
-        return 0
     ids = {row.endpoint_id for row in rows}
     endpoints = {row.id: row for row in session.scalars(select(WebhookEndpoint).where(WebhookEndpoint.id.in_(ids)))}
-    calls = [
-        Call(
-            message_id=str(row.id),
-            url=endpoints[row.endpoint_id].url,
-            secret=vault.open(endpoints[row.endpoint_id].secret_sealed, context=secret_context(row.endpoint_id)),
-            body=row.body.encode(),
-            at=at,
-            allow_private=allow_private,
+    calls = []
+    for row in rows:
+        if row.attempts >= domain.MAX_ATTEMPTS:
+            row.given_up_at = at
+            continue
+        row.attempts, row.next_attempt_at = row.attempts + 1, at + LEASE
+        endpoint = endpoints[row.endpoint_id]
+        secret = vault.open(endpoint.secret_sealed, context=secret_context(endpoint.id))
+        calls.append(
+            Call(
+                message_id=row.id,
+                attempt=row.attempts,
+                url=endpoint.url,
+                secret=secret,
+                body=row.body.encode(),
+                at=at,
+                allow_private=allow_private,
+            )
         )
-        for row in rows
-    ]
-    with ThreadPoolExecutor(max_workers=len(calls)) as pool:
-        outcomes = list(pool.map(call, calls))
-    for row, outcome in zip(rows, outcomes, strict=True):
-        _write_down(session, row, outcome, at=at)
     session.flush()
-    _count(session, rows, outcomes, at=at)
-    return len(rows)
+    return calls
+
+
+def make_calls(calls: Sequence[Call]) -> list[Outcome]:
+    """Make the calls beside each other, without any transaction; return what came of each, in the same order."""
+    with ThreadPoolExecutor(max_workers=len(calls)) as pool:
+        return list(pool.map(call, calls))
+
+
+def record_outcomes(session: Session, *, claimed: Sequence[Call], outcome: Sequence[Outcome], at: datetime) -> int:
+    """Write down what came of the calls; return how many there were.
+
+    What the receiver took is delivered, whoever sent it. A failure moves the message only while the claim is still
+    this one: after `LEASE` another attempt may be under way.
+    """
+    query = select(WebhookMessage).where(WebhookMessage.id.in_([one.message_id for one in claimed]))
+    locked = query.order_by(WebhookMessage.id).with_for_update().execution_options(populate_existing=True)
+    rows = {row.id: row for row in session.scalars(locked)}
+    for one, found in zip(claimed, outcome, strict=True):
+        _write_down(session, rows[one.message_id], one, found, at=at)
+    session.flush()
+    _count(session, [rows[one.message_id].endpoint_id for one in claimed], outcome, at=at)
+    return len(claimed)
 
 
 def _claim(session: Session, *, at: datetime) -> Sequence[WebhookMessage]:
@@ -126,31 +159,32 @@ def _claim(session: Session, *, at: datetime) -> Sequence[WebhookMessage]:
     return session.scalars(claimed).all()
 
 
-def _write_down(session: Session, row: WebhookMessage, outcome: Outcome, *, at: datetime) -> None:
-    row.attempts += 1
+def _write_down(session: Session, row: WebhookMessage, one: Call, outcome: Outcome, *, at: datetime) -> None:
     session.add(
         WebhookAttempt(
             message_id=row.id,
-            at=at,
+            at=one.at,
             status=outcome.status,
             error=outcome.error[:500],
             milliseconds=outcome.milliseconds,
         )
     )
     if outcome.heard:
-        row.delivered_at = at
+        row.delivered_at, row.given_up_at = row.delivered_at or at, None
+    elif row.attempts != one.attempt or row.delivered_at is not None:
+        return
     elif row.attempts >= domain.MAX_ATTEMPTS or outcome.status == http.HTTPStatus.GONE:
         row.given_up_at = at
     else:
         row.next_attempt_at = at + domain.pause(row.attempts)
 
 
-def _count(session: Session, rows: Sequence[WebhookMessage], outcomes: Sequence[Outcome], *, at: datetime) -> None:
+def _count(session: Session, endpoint_ids: Sequence[uuid.UUID], outcomes: Sequence[Outcome], *, at: datetime) -> None:
     """Count failures in a row for each endpoint, in order of id, and disable one that never answers."""
-    query = select(WebhookEndpoint).where(WebhookEndpoint.id.in_({row.endpoint_id for row in rows}))
+    query = select(WebhookEndpoint).where(WebhookEndpoint.id.in_(set(endpoint_ids)))
     locked = query.order_by(WebhookEndpoint.id).with_for_update().execution_options(populate_existing=True)
     for endpoint in session.scalars(locked).all():
-        own = [outcome for row, outcome in zip(rows, outcomes, strict=True) if row.endpoint_id == endpoint.id]
+        own = [outcome for one, outcome in zip(endpoint_ids, outcomes, strict=True) if one == endpoint.id]
         heard = any(outcome.heard for outcome in own)
         endpoint.failures = 0 if heard else endpoint.failures + len(own)
         gone = any(outcome.status == http.HTTPStatus.GONE for outcome in own)
@@ -233,7 +267,7 @@ def _headers(one: Call, parts: SplitResult) -> dict[str, str]:
         "Host": parts.netloc,
         "Content-Type": "application/json",
         "User-Agent": "npl-marketplace-webhooks/1",
-        "webhook-id": one.message_id,
+        "webhook-id": str(one.message_id),
         "webhook-timestamp": str(int(one.at.timestamp())),
-        "webhook-signature": domain.signature(one.secret, message_id=one.message_id, at=one.at, body=one.body),
+        "webhook-signature": domain.signature(one.secret, message_id=str(one.message_id), at=one.at, body=one.body),
     }

@@ -1,23 +1,23 @@
 """What webhooks hand to the doors: routes and the clockwork that sends."""
 
 from datetime import datetime
+from typing import Final
 
 from sqlalchemy.orm import Session
 
-from marketplace.module import Module, Periodic
+from marketplace.module import Module, PeriodicCall
 from marketplace.runtime import current
 from marketplace.webhooks import api, sending
+from marketplace.webhooks.sending import Call
 
 
-def send_due(session: Session, at: datetime) -> int:
-    """Send what is due now; return how many were tried."""
+def claim_due(session: Session, at: datetime) -> list[Call]:
+    """Claim what is due now."""
     running = current()
     allowed = running.settings.webhooks_to_private
-    return sending.send_due(session, vault=running.vault, allow_private=allowed, at=at)
+    return sending.claim_due(session, vault=running.vault, allow_private=allowed, at=at)
 
 
-module = Module(
-    name="webhooks",
-    blueprints=(api.blueprint,),
-    periodic=(Periodic("webhooks.send_due", send_due, seconds=2),),
-)
+SEND_DUE: Final = PeriodicCall("webhooks.send_due", claim_due, sending.make_calls, sending.record_outcomes, seconds=2)
+
+module = Module(name="webhooks", blueprints=(api.blueprint,), periodic=(SEND_DUE,))

@@ -1,13 +1,13 @@
 """Receipts are signed by the batch: an entry keeps its place in the tree whose root was signed.
 
-Revision: 0029_live_door, after 0022_deals.
+Revision: 0029_live_door, after 0028_lots.
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0029_live_door"
-down_revision = "0022_deals"
+down_revision = "0028_lots"
 branch_labels = None
 depends_on = None
 

@@ -53,6 +53,18 @@ class PercentOf:
 
 
 @dataclass(frozen=True, slots=True)
+class PercentInside:
+    """What an earlier deduction contains, such as the VAT inside a commission: amount × percent / (100 + percent).
+
+    The earlier deduction is less by it, so nothing more leaves the price.
+    """
+
+    of: str
+    percent: Decimal
+    rounding: Rounding = Rounding.HALF_UP
+
+
+@dataclass(frozen=True, slots=True)
 class Fixed:
     """An amount; with `up_to_rest` as much of it as is left, without it refused when less is left."""
 
@@ -60,7 +72,7 @@ class Fixed:
     up_to_rest: bool = False
 
 
-Rule = Percent | Bands | PercentOf | Fixed
+Rule = Percent | Bands | PercentOf | PercentInside | Fixed
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,16 +128,23 @@ class NoWeights(Invalid):
 def flow(*, price: Money, deposit: Money, deductions: Sequence[Deduction]) -> FundsFlow:
     """Compute the funds flow of a price; raise `DeductionAboveRest`.
 
-    Deductions are taken in order; percentages and bands are of the gross price. `PercentOf.of` names an earlier one.
+    Deductions are taken in order; percentages and bands are of the gross price. `of` names an earlier one, whose amount
+    is what it was before anything inside it was taken out.
     """
     applied = min(deposit, price)
-    rest, taken = price, dict[str, Taken]()
+    rest, whole, taken = price, dict[str, Money](), dict[str, Taken]()
     for position, deduction in enumerate(deductions):
-        amount = _amount(deduction.rule, price, rest, taken)
-        if amount > rest:
-            raise DeductionAboveRest(position, deduction.name, amount, rest)
+        amount = whole[deduction.name] = _amount(deduction.rule, price, rest, whole)
+        if isinstance(deduction.rule, PercentInside):
+            outer = taken[deduction.rule.of]
+            if amount > outer.amount:
+                raise DeductionAboveRest(position, deduction.name, amount, outer.amount)
+            taken[outer.name] = Taken(outer.name, outer.payee, outer.amount - amount)
+        else:
+            if amount > rest:
+                raise DeductionAboveRest(position, deduction.name, amount, rest)
+            rest -= amount
         taken[deduction.name] = Taken(deduction.name, deduction.payee, amount)
-        rest -= amount
     return FundsFlow(price, applied, price - applied, tuple(taken.values()), rest)
 
 
@@ -137,16 +156,27 @@ def allocation(net: Money, weights: Sequence[int] | Integers, keys: Sequence[str
         raise NoWeights from None
 
 
-def _amount(rule: Rule, gross: Money, rest: Money, taken: Mapping[str, Taken]) -> Money:
+def _amount(rule: Rule, gross: Money, rest: Money, whole: Mapping[str, Money]) -> Money:
     match rule:
         case Percent(percent, rounding):
             return gross.portion(EXACT.multiply(percent, _HUNDREDTH), rounding)
         case Bands(bands, rounding):
             return Money.round(_by_bands(bands, gross), gross.currency, rounding)
         case PercentOf(of, percent, rounding):
-            return taken[of].amount.portion(EXACT.multiply(percent, _HUNDREDTH), rounding)
+            return whole[of].portion(EXACT.multiply(percent, _HUNDREDTH), rounding)
+        case PercentInside(of, percent, rounding):
+            return _inside(whole[of], percent, rounding)
         case Fixed(amount, up_to_rest):
             return min(amount, rest) if up_to_rest else amount
+
+
+def _inside(outer: Money, percent: Decimal, rounding: Rounding) -> Money:
+    """Round amount × percent / (100 + percent) once, in whole numbers: the quotient has no end in decimals."""
+    top, bottom = percent.as_integer_ratio()
+    above, below = outer.minor * top, top + 100 * bottom
+    if rounding is Rounding.HALF_UP:
+        return Money((2 * above + below) // (2 * below), outer.currency)
+    return Money(above // below if rounding is Rounding.DOWN else -(-above // below), outer.currency)
 
 
 def _by_bands(bands: Sequence[Band], gross: Money) -> Decimal:

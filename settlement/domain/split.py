@@ -4,7 +4,7 @@ Reads section 3 of `../shared/formats/README.md` strictly and answers in its wor
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
@@ -12,14 +12,15 @@ from typing import Any, Final
 from marketplace.documents import BadDocument, Node
 from marketplace.money import MAX_MINOR, Money, Rounding
 from settlement.domain import funds_flow
-from settlement.domain.funds_flow import Band, Bands, Deduction, Fixed, Percent, PercentOf, Rule
+from settlement.domain.funds_flow import Band, Bands, Deduction, Fixed, Percent, PercentInside, PercentOf, Rule
 
 MAX_DEDUCTIONS: Final = 1000
 MAX_BANDS: Final = 100
 
 _WEIGHT = re.compile(r"[0-9]{1,18}(\.[0-9]{1,18})?", re.ASCII)
-_ROUNDINGS: Final = {"half_up": Rounding.HALF_UP, "down": Rounding.DOWN, "up": Rounding.UP}
+ROUNDINGS: Final = {"half_up": Rounding.HALF_UP, "down": Rounding.DOWN, "up": Rounding.UP}
 _KEYS: Final = {"percent": ("percent",), "bands": ("bands",), "percent_of": ("of", "percent"), "amount": ("amount",)}
+_KEYS_INSIDE: Final = {**_KEYS, "percent_inside": ("of", "percent")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ def split(document: Node) -> dict[str, Any]:
     price = members["price"].amount(currency)
     deposit = members["deposit"].amount(currency) if members["deposit"].given else Money.zero(currency)
     deductions = read_deductions(members["deductions"], currency) if members["deductions"].given else []
-    cases = _read_cases(members["cases"])
+    cases = read_cases(members["cases"])
     adjustment = _read_collections(members["collections_after_cut_off"], currency, cases)
     try:
         flow = funds_flow.flow(price=price, deposit=deposit, deductions=deductions)
@@ -71,22 +72,27 @@ def _answer(flow: funds_flow.FundsFlow, adjustment: Money, keys: Sequence[str], 
     }
 
 
-def read_deductions(node: Node, currency: str) -> list[Deduction]:
-    """Read a list of deductions; each name once, `of` names an earlier one."""
+def read_deductions(node: Node, currency: str, *, inside: bool = False) -> list[Deduction]:
+    """Read a list of deductions; each name once, `of` names an earlier one.
+
+    With `inside` the kind `percent_inside` is known too, which is part of fee schedules and closings, not of the funds
+    flow document.
+    """
     deductions: list[Deduction] = []
     names: set[str] = set()
+    keys = _KEYS_INSIDE if inside else _KEYS
     for one in node.list(maximum=MAX_DEDUCTIONS):
-        deduction = _read_deduction(one, currency, names)
+        deduction = _read_deduction(one, currency, names, keys)
         names.add(deduction.name)
         deductions.append(deduction)
     return deductions
 
 
-def _read_deduction(node: Node, currency: str, earlier: set[str]) -> Deduction:
+def _read_deduction(node: Node, currency: str, earlier: set[str], keys: Mapping[str, tuple[str, ...]]) -> Deduction:
     if not isinstance(node.value, dict):
         raise node.refuse("an object")
     kind = node.child("kind")
-    own = _KEYS[kind.one_of(tuple(_KEYS))]
+    own = keys[kind.one_of(tuple(keys))]
     options = ("up_to",) if kind.value == "amount" else ("rounding",)
     members = node.object(required=("name", "payee", "kind", *own), optional=options)
     name = members["name"].text()
@@ -99,15 +105,15 @@ def _read_rule(kind: str, members: dict[str, Node], currency: str, earlier: set[
     if kind == "amount":
         up_to = members["up_to"]
         return Fixed(members["amount"].amount(currency), up_to.given and up_to.one_of(("rest",)) == "rest")
-    rounding = _ROUNDINGS[members["rounding"].one_of(tuple(_ROUNDINGS)) if members["rounding"].given else "half_up"]
+    rounding = ROUNDINGS[members["rounding"].one_of(tuple(ROUNDINGS)) if members["rounding"].given else "half_up"]
     if kind == "bands":
         return Bands(_read_bands(members["bands"], currency), rounding)
     if kind == "percent":
-        return Percent(_percent(members["percent"]), rounding)
+        return Percent(read_percent(members["percent"]), rounding)
     of = members["of"].text()
     if of not in earlier:
         raise members["of"].refuse("the name of an earlier deduction")
-    return PercentOf(of, _percent(members["percent"]), rounding)
+    return (PercentInside if kind == "percent_inside" else PercentOf)(of, read_percent(members["percent"]), rounding)
 
 
 def _read_bands(node: Node, currency: str) -> tuple[Band, ...]:
@@ -120,28 +126,29 @@ def _read_bands(node: Node, currency: str) -> tuple[Band, ...]:
         if row is rows[-1]:
             if to.value is not None:
                 raise to.refuse("null in the last band")
-            bands.append(Band(None, _percent(members["percent"])))
+            bands.append(Band(None, read_percent(members["percent"])))
             break
         limit = to.amount(currency)
         if limit <= floor:
             raise to.refuse(f"an amount above {floor.text}")
-        bands.append(Band(limit, _percent(members["percent"])))
+        bands.append(Band(limit, read_percent(members["percent"])))
         floor = limit
     return tuple(bands)
 
 
-def _percent(node: Node) -> Decimal:
+def read_percent(node: Node) -> Decimal:
+    """Return a percentage from 0 to 100."""
     return node.rate(Decimal(0), Decimal(100))
 
 
-def _read_cases(node: Node) -> Cases:
+def read_cases(node: Node, *, optional: tuple[str, ...] = ()) -> Cases:
     """Read cases and weights; one plain loop, because a document may hold a million of them."""
     keys: dict[str, None] = {}
     texts: list[str] = []
     for index, row in enumerate(node.list(minimum=1)):
         value = row.value
         if type(value) is not dict or len(value) != 2 or "case" not in value or "weight" not in value:  # noqa: PLR2004 - its two keys
-            row.object(required=("case", "weight"))
+            row.object(required=("case", "weight"), optional=optional)
         key = row.child("case").text()
         if key in keys:
             raise node.child(index).child("case").refuse("each case once")

@@ -1,11 +1,17 @@
 """Every event of an auction reaches each party by webhook, and no party learns more than it may see."""
 
 import json
+from datetime import timedelta
 
 from sqlalchemy import text
 
-from auctions import announcing, service
+from auctions import announcing, events, service
+from marketplace.outbox import Event
+from marketplace.webhooks import sending
 from tests.auctions.conftest import ENDS
+from tests.auctions.test_listing_changes import LONG, PLAN, failed, patch
+
+ALL = [subscription.event for subscription in announcing.SUBSCRIPTIONS]
 
 
 def told(stage):
@@ -60,3 +66,87 @@ def test_from_publication_to_the_next_in_line(stage, work):
     standings = [body["data"] for body in by_organisation[people.buyer.organisation_id] if "leader" in body["data"]]
     assert [one["sequence"] for one in standings] == [1, 2]
     assert standings[1]["leader"] == standings[1]["you"] != standings[0]["leader"]
+
+
+def test_every_event_that_auctions_announce_goes_out_by_webhook():
+    facts = {kind.name for kind in Event.__subclasses__() if kind.__module__ == events.__name__}
+    assert facts == {subscription.event for subscription in announcing.SUBSCRIPTIONS}
+
+
+def listen(stage, *who):
+    for one in who:
+        stage.api.as_(one).ok("POST", "/webhook-endpoints", 201, json={"url": "https://hooks.example.com/in"})
+
+
+def heard(stage, who, *kinds):
+    """What an organisation was told of these kinds, in order."""
+    return [(body["type"], body["data"]) for body in told(stage).get(who.organisation_id, []) if body["type"] in kinds]
+
+
+def test_suspended_resumed_twice_and_a_bidder_removed(stage, work):
+    people = stage.people
+    listen(stage, people.seller, people.buyer, people.other_buyer, people.third_buyer, people.admin)
+    listing = stage.publish()
+    registrations = [stage.registered(listing, who) for who in (people.buyer, people.other_buyer)]
+    path = f"/auctions/{listing['auction_id']}"
+    stage.at(ENDS - timedelta(minutes=10))
+    stage.bid(listing, people.buyer, "100000.00")
+    stage.bid(listing, people.other_buyer, "105000.00")
+    progress(stage)
+    for minute, deed in enumerate(["suspend", "resume"] * 2):
+        stage.at(ENDS - timedelta(minutes=9 - minute))
+        stage.api.as_(people.compliance).ok("POST", f"{path}/{deed}", json={"reason": "a complaint"})
+        work()
+    void = {"reason": "forged licence", "registration_id": registrations[1]["id"]}
+    stage.api.as_(people.compliance).ok("POST", f"{path}/void", json=void)
+    work()
+    work()
+    progress(stage)
+    for who in (people.seller, people.buyer, people.other_buyer, people.admin):
+        steered = heard(stage, who, "auction.suspended", "auction.resumed")
+        assert [kind for kind, _ in steered] == ["auction.suspended", "auction.resumed"] * 2
+        assert [data["number"] for _, data in steered] == [3, 4, 5, 6]
+        assert [data["ends_at"] for kind, data in steered if kind == "auction.resumed"] == [
+            "2026-03-02T13:01:00.000Z", "2026-03-02T13:02:00.000Z",
+        ]  # fmt: skip
+    ((_, removed),) = heard(stage, people.other_buyer, "auction.bidder_voided")
+    assert removed["bidder"] == registrations[1]["bidder_code"]
+    assert [len(heard(stage, who, "auction.bidder_voided")) for who in (people.seller, people.admin)] == [1, 1]
+    assert heard(stage, people.buyer, "auction.bidder_voided") == []
+    standings = [data for _, data in heard(stage, people.buyer, "auction.progressed")]
+    assert [(one["price"]["amount"], one["leader"] == one["you"]) for one in standings] == [
+        ("105000.00", False), ("100000.00", True),
+    ]  # fmt: skip
+    assert {kind for kind, _ in heard(stage, people.third_buyer, *ALL)} == {"listing.published"}
+
+
+def test_corrected_terms_reach_whoever_registered_each_time(stage, work):
+    people = stage.people
+    listen(stage, people.seller, people.buyer, people.other_buyer, people.admin)
+    listing = stage.publish(preset="dgf", **LONG)
+    body = {"undertakes_no_resale": False}
+    stage.api.as_(people.buyer).ok("POST", f"/listings/{listing['id']}/registrations", 201, json=body)
+    for title in ("Corrected", "Corrected again"):
+        assert patch(stage, listing, title_en=title).status_code == 200
+    work()
+    for who in (people.seller, people.buyer, people.admin):
+        told_of = [data["version"] for _, data in heard(stage, who, "listing.rectified")]
+        assert told_of == sorted(set(told_of))
+        assert len(told_of) == 2
+    assert heard(stage, people.other_buyer, "listing.rectified") == []
+
+
+def test_the_next_attempt_is_told_to_the_seller_and_the_operator(stage, tick, monkeypatch):
+    monkeypatch.setattr(sending, "call", lambda _: sending.Outcome(200, "", 1))
+    people = stage.people
+    listen(stage, people.seller, people.buyer, people.admin)
+    first = stage.publish(relisting_plan=PLAN)
+    second, _ = failed(stage, first, tick)
+    tick()
+    for who in (people.seller, people.admin):
+        ((_, data),) = heard(stage, who, "listing.planned")
+        assert (data["listing_id"], data["previous_listing_id"]) == (second["id"], first["id"])
+    assert heard(stage, people.buyer, "listing.planned") == []
+    assert [data["listing_id"] for _, data in heard(stage, people.buyer, "listing.published")] == [
+        first["id"], second["id"],
+    ]  # fmt: skip

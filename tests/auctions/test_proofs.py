@@ -144,6 +144,9 @@ def test_the_chain_begins_with_the_rules_and_depends_on_everything_before():
     later = issue(head=head)
     assert proofs.link(head, later) != proofs.link(start, later)
     assert proofs.head_text(head) == later.receipt["head"]
+    for one in (first, single()):
+        same = proofs.linked(start, signature=one.signature, content=one.content)
+        assert same == proofs.link(start, one)
 
 
 def test_neither_head_nor_path_betrays_a_hidden_maximum():

@@ -129,3 +129,14 @@ def test_the_command_line_refuses_with_one_problem_and_code_2(content):
     assert (problem["status"], problem["errors"][0]["pointer"]) == (422, "")
     with pytest.raises(BadDocument):
         replay(Node(parse(content)))
+
+
+@pytest.mark.parametrize(("currency", "largest"), [("JPY", str(2**63 - 1)), ("CNY", "92233720368547758.07")])
+def test_amounts_reach_to_the_largest_that_a_row_holds_and_the_refusal_names_it(currency, largest):
+    rules = english(currency=currency, start_price=largest, increment={"kind": "fixed", "amount": "1"})
+    assert played(rules, bid("09:10:00.000", "A", largest))["price"] == largest
+    beyond = largest[:-1] + "8"
+    with pytest.raises(BadDocument) as caught:
+        played(rules, bid("09:10:00.000", "A", beyond))
+    assert caught.value.errors[0]["pointer"] == "/events/0/amount"
+    assert caught.value.errors[0]["allowed"].endswith(f"at most {largest}")

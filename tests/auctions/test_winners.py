@@ -72,9 +72,16 @@ def test_what_cannot_be_proven_in_bounded_work_is_refused():
     packing.budget = Budget(5)
     with pytest.raises(TooMuchWork):
         packing.solve()
-    offers = tuple(Offer("A", (0,), 1, number) for number in range(winners.MAX_OFFERS + 1))
+    lots = winners.MAX_OFFERS + 1
+    offers = tuple(Offer("A", (number,), 1, number) for number in range(lots))
     with pytest.raises(TooMuchWork):
-        determine(Problem((0,), at_reserve=False, exclusive=False, offers=offers))
+        determine(Problem((0,) * lots, at_reserve=False, exclusive=False, offers=offers))
+
+
+def test_bids_beaten_on_the_same_lots_are_no_work():
+    offers = tuple(Offer(f"B{number}", (number % 3,), number, number) for number in range(1, 60_001))
+    solution = determine(Problem((0,) * 3, at_reserve=False, exclusive=False, offers=offers))
+    assert solution.solver["sequences"] == [59_998, 59_999, 60_000]
 
 
 def test_the_solver_writes_nothing_beside_the_answer():

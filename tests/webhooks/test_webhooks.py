@@ -5,17 +5,25 @@ import hashlib
 import hmac
 import http.server
 import json
+import multiprocessing
+import os
+import signal
 import threading
 import time
+import uuid
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 
 import pytest
 from sqlalchemy import text
 
+from marketplace import runtime, tasks
 from marketplace.webhooks import domain, sending, service
-from marketplace.webhooks.tasks import send_due
+from marketplace.webhooks.tasks import SEND_DUE
 from tests.conftest import make_settings
+
+MESSAGE = uuid.UUID(int=1)
+FORK = multiprocessing.get_context("fork")
 
 
 class Receiver:
@@ -23,12 +31,14 @@ class Receiver:
 
     def __init__(self):
         self.status, self.delay, self.heard = 200, 0, []
+        self.look = lambda: None
         outer = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_POST(self):
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 outer.heard.append((dict(self.headers), body))
+                outer.look()
                 time.sleep(outer.delay)
                 self.send_response(outer.status)
                 if outer.status == 302:
@@ -76,10 +86,9 @@ def tell(sessions, people, clock):
 
 
 @pytest.fixture
-def send(sessions, clock):
+def send(running):
     def run():
-        with sessions.begin() as session:
-            return send_due(session, clock.now())
+        return tasks.perform(running, "webhooks.send_due") or 0
 
     return run
 
@@ -162,7 +171,7 @@ def test_a_slow_receiver_is_cut_off(receiver, monkeypatch):
     monkeypatch.setattr(sending, "TIMEOUT_SECONDS", 0.3)
     receiver.delay = 2
     secret = domain.new_secret(b"x" * 32)
-    one = sending.Call("m", receiver.url, secret, b"{}", datetime(2026, 1, 1, tzinfo=UTC), allow_private=True)
+    one = sending.Call(MESSAGE, 1, receiver.url, secret, b"{}", datetime(2026, 1, 1, tzinfo=UTC), allow_private=True)
     outcome = sending.call(one)
     assert (outcome.status, outcome.heard) == (None, False)
     assert outcome.milliseconds < 1500
@@ -178,6 +187,96 @@ def test_two_workers_send_once(receiver, endpoint, tell, send):
     for thread in threads:
         thread.join()
     assert len({headers["webhook-id"] for headers, _ in receiver.heard}) == len(receiver.heard) == 3
+
+
+def test_nothing_is_locked_and_no_transaction_open_during_a_call(receiver, endpoint, tell, send, sessions):
+    tell()
+    seen = []
+
+    def look():
+        with sessions.begin() as session:
+            session.execute(text("SELECT 1 FROM webhook_messages FOR UPDATE NOWAIT"))
+            session.execute(text("SELECT 1 FROM webhook_endpoints FOR UPDATE NOWAIT"))
+            others = "state <> 'idle' AND backend_type = 'client backend' AND pid <> pg_backend_pid()"
+            query = f"SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND {others}"
+            seen.append(session.execute(text(query)).scalar_one())
+
+    receiver.look = look
+    assert (send(), seen) == (1, [0])
+
+
+def message(sessions):
+    query = "SELECT attempts, delivered_at IS NOT NULL AS delivered, given_up_at IS NOT NULL AS given_up"
+    with sessions() as session:
+        row = session.execute(text(query + " FROM webhook_messages")).one()
+        tried = session.execute(text("SELECT count(*) FROM webhook_attempts")).scalar_one()
+    return row.attempts, tried, row.delivered, row.given_up
+
+
+def test_a_sender_killed_during_its_call_is_followed_by_another_under_the_same_id(
+    receiver, endpoint, tell, send, running, sessions, clock
+):
+    tell()
+    called = threading.Event()
+    receiver.delay, receiver.look = 1, called.set
+
+    def body():
+        built = runtime.build(running.settings, running.modules, clock=clock)
+        runtime.install(built)
+        tasks.perform(built, "webhooks.send_due")
+
+    process = FORK.Process(target=body)
+    process.start()
+    assert called.wait(30)
+    os.kill(process.pid, signal.SIGKILL)
+    process.join(30)
+    receiver.delay = 0
+    assert message(sessions) == (1, 0, False, False)
+    assert send() == 0
+    clock.advance(seconds=sending.LEASE.total_seconds())
+    assert send() == 1
+    assert message(sessions) == (2, 1, True, False)
+    first, second = (headers["webhook-id"] for headers, _ in receiver.heard)
+    assert first == second
+
+
+def test_a_message_that_kills_every_sender_is_given_up(receiver, endpoint, tell, send, sessions, clock):
+    tell()
+    for number in range(1, domain.MAX_ATTEMPTS + 1):
+        with sessions.begin() as session:
+            (one,) = SEND_DUE.claim(session, clock.now())
+            assert one.attempt == number
+        clock.advance(seconds=60)
+    assert send() == 0
+    assert message(sessions) == (domain.MAX_ATTEMPTS, 0, False, True)
+    assert receiver.heard == []
+
+
+@pytest.mark.parametrize(("late", "delivered"), [(500, False), (200, True)])
+def test_a_late_outcome_moves_nothing_unless_the_message_was_heard(
+    receiver, endpoint, tell, send, sessions, clock, late, delivered
+):
+    tell()
+
+    def claim():
+        with sessions.begin() as session:
+            return SEND_DUE.claim(session, clock.now())
+
+    def due():
+        with sessions() as session:
+            return session.execute(text("SELECT next_attempt_at FROM webhook_messages")).scalar_one()
+
+    first = claim()
+    clock.advance(seconds=60)
+    second = claim()
+    until = due()
+    with sessions.begin() as session:
+        assert SEND_DUE.record(session, claimed=first, outcome=[sending.Outcome(late, "", 1)], at=clock.now()) == 1
+    assert (message(sessions)[2], due()) == (delivered, until)
+    with sessions.begin() as session:
+        SEND_DUE.record(session, claimed=second, outcome=[sending.Outcome(503, "", 1)], at=clock.now())
+    assert message(sessions) == (2, 2, delivered, False)
+    assert (due() == until) is delivered
 
 
 @pytest.mark.parametrize(
@@ -204,7 +303,7 @@ def test_a_name_that_leads_to_a_private_address_is_not_called(monkeypatch):
     monkeypatch.setattr(sending.socket, "getaddrinfo", lambda *_, **__: [(2, 1, 6, "", ("10.1.2.3", 443))])
     secret = domain.new_secret(b"x" * 32)
     one = sending.Call(
-        "m", "https://example.com/", secret, b"{}", datetime(2026, 1, 1, tzinfo=UTC), allow_private=False
+        MESSAGE, 1, "https://example.com/", secret, b"{}", datetime(2026, 1, 1, tzinfo=UTC), allow_private=False
     )
     outcome = sending.call(one)
     assert (outcome.status, "ForbiddenAddress" in outcome.error) == (None, True)
