@@ -80,7 +80,7 @@ def preview(session: Session, deal: Deal) -> FundsFlow:
 def claims_of(session: Session, deal: Deal) -> Claims:
     """Return the cases of the deal's package; a weight is principal + interest at the cut-off, minor units."""
     columns = packages.case_columns(session, deal.package_id)
-    return Claims(columns.case_ids, columns.keys, columns.principal + columns.interest)
+    return Claims(columns.case_ids, columns.keys, columns.claims)
 
 
 def _keep_deductions(session: Session, deal: Deal, flow: FundsFlow) -> None:
