@@ -2,10 +2,11 @@
 
 
 class Reference:
-    def __init__(self, *, proxy, opens, ends, start, step, reserve, bidders, window, extension, base, hard_end):
+    def __init__(self, *, proxy, opens, ends, start, step, reserve, bidders, window, extension, base, hard_end, ranks):
         self.proxy, self.opens, self.end, self.hard_end = proxy, opens, ends, hard_end
         self.start, self.step, self.reserve, self.bidders = start, step, reserve, bidders
         self.window, self.extension, self.base = window, extension, base
+        self.ranks = ranks
         self.log, self.void, self.stopped, self.extensions = [], set(), None, 0
 
     def position(self):
@@ -52,7 +53,8 @@ class Reference:
             return "already_leading"
         if who == leader and amount <= held[who][0]:
             return "maximum_not_raised"
-        if who != leader and amount < self.minimum():
+        better = leader is not None and self.ranks.get(who, 9) < self.ranks.get(leader, 9)
+        if who != leader and amount < self.minimum() and not (better and amount == price):
             return "below_start" if price is None else "below_minimum"
         self.log.append((who, amount))
         if self.position()[:2] != (price, leader) and self.end - at <= self.window:
@@ -84,5 +86,9 @@ class Reference:
     def ranking(self):
         price, leader, held = self.position()
         rows = {who: (amount, place) for who, (amount, place) in held.items() if who != leader}
+        if not self.proxy and leader:
+            rows[leader] = held[leader]
+            order = sorted(rows, key=lambda who: (-rows[who][0], self.ranks.get(who, 9), rows[who][1]))
+            return [(who, rows[who][0]) for who in order]
         others = sorted(rows, key=lambda who: (-rows[who][0], rows[who][1]))
         return ([(leader, price)] if leader else []) + [(who, rows[who][0]) for who in others]

@@ -1,7 +1,11 @@
-"""Any order of bids, raises, ticks, crashes, suspensions and voids: English and proxy against one small model."""
+"""Any order of bids, raises, ticks, crashes, suspensions and voids: English, two-phase and proxy against one model.
+
+Twice: the pure engine, crashing into its dump; and the service over PostgreSQL (`test_machine_service`), crashing in
+the middle of a transaction. `benchmarks/machine_faults.py` plants faults and says which of these two find them.
+"""
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 from hypothesis import settings
@@ -12,16 +16,20 @@ from auctions.domain.formats import Event, WholeLogNeeded
 from auctions.domain.replay import read_rules
 from marketplace.clock import format_instant
 from marketplace.documents import Node
+from tests.auctions.arena import OPENS
 from tests.auctions.reference_open import Reference
 
-EPOCH = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
-BIDDERS = st.sampled_from(["A", "B", "C", "D"])
-SCALES = (1, 100, 2**31 + 1, 2**53 + 1)
+BIDDERS = ["A", "B", "C"]
+NAMES = st.sampled_from(BIDDERS)
+SCALES = (1, 100, 2**31 + 1, 2**47 + 1)
 """Cents, and amounts beyond 2^31 and 2^53 minor units."""
+EDGE = 60
+"""Where the second band begins: soon after the start of 50, and with a lower step, so that prices could fall."""
+ABOVE = st.sampled_from([-1, 0, 0, 0, 1, 7, 60]) | st.integers(-300, 300)
 
 
 def instant(milliseconds):
-    return EPOCH + timedelta(milliseconds=milliseconds)
+    return OPENS + timedelta(milliseconds=milliseconds)
 
 
 def text(cents):
@@ -31,55 +39,70 @@ def text(cents):
 class Machine(RuleBasedStateMachine):
     """One auction played by the engine and by the model; `events` is the log for a new start."""
 
-    proxy = False
+    form = "english"
+    largest = None
 
     @initialize(
         scale=st.sampled_from(SCALES),
-        step=st.tuples(st.sampled_from(["fixed", "percent", "bands"]), st.integers(1, 40)),
+        step=st.tuples(st.sampled_from(["fixed", "percent", "bands", "bands"]), st.integers(1, 40)),
         reserve=st.none() | st.integers(0, 300),
         bidders=st.integers(0, 2),
         soft=st.none() | st.tuples(st.integers(0, 8), st.integers(0, 8), st.sampled_from(["bid", "end"])),
-        hard=st.none() | st.integers(0, 9),
+        hard=st.none() | st.integers(0, 9) | st.integers(0, 9),
+        ranks=st.dictionaries(NAMES, st.integers(1, 2)),
         now=st.sampled_from([0, 0, 0, 0, 0, -1]),
     )
-    def open(self, scale, step, reserve, bidders, soft, hard, now):
+    def open(self, scale, step, reserve, bidders, soft, hard, ranks, now):
         kind, size = step
-        self.now, self.events, self.scale = now, [], scale
+        self.now, self.scale, self.over = now, scale, False
         size *= scale
         increment, above = {
             "fixed": ({"amount": text(size)}, lambda _: size),
             "percent": ({"percent": "7.5", "minimum": text(size)}, lambda p: max(-(-p * 75 // 1000), size)),
             "bands": (
-                {"bands": [{"from": "0", "amount": text(size)}, {"from": text(99 * scale), "amount": text(3)}]},
-                lambda p: size if p < 99 * scale else 3,
+                {"bands": [{"from": "0", "amount": text(size)}, {"from": text(EDGE * scale), "amount": text(3)}]},
+                lambda p: size if p < EDGE * scale else 3,
             ),
         }[kind]
         document = {
-            "format": "proxy" if self.proxy else "english", "currency": "CNY", "opens_at": format_instant(EPOCH),
+            "format": self.form, "currency": "CNY", "opens_at": format_instant(OPENS),
             "ends_at": format_instant(instant(9_000)), "start_price": text(50 * scale),
-            "increment": {"kind": kind} | increment, "minimum_bidders": bidders,
-            "reserve_price": None if reserve is None else text(reserve * scale),
+            "increment": {"kind": kind} | increment, "minimum_bidders": bidders, "awards": 2,
         }  # fmt: skip
-        if soft is not None:
+        window, extension, base, hard_end, end = -1, 0, "bid", None, 9_000
+        if self.form == "two_phase":
+            document["cycle_seconds"] = 3
+            window, extension, end = 3_000, 3_000, 12_000
+        elif soft is not None:
             document["soft_close"] = {"window_seconds": soft[0], "extension_seconds": soft[1], "base": soft[2]}
+            window, extension, base = soft[0] * 1000, soft[1] * 1000, soft[2]
             if hard is not None:
-                document["soft_close"]["hard_end"] = format_instant(instant(9_000 + hard * 1000))
-        self.book = read_rules(Node(document, "/rules"))
-        self.play = self.book.start()
+                hard_end = 9_000 + hard * 1000
+                document["soft_close"]["hard_end"] = format_instant(instant(hard_end))
+        if self.form == "proxy":
+            ranks = {}
+        elif ranks:
+            document["priority"] = [{"bidder": self.called(who), "rank": rank} for who, rank in ranks.items()]
+        reserve = None if reserve is None else reserve * scale
         self.model = Reference(
-            proxy=self.proxy, opens=0, ends=9_000, start=50 * scale, step=above, bidders=bidders,
-            reserve=None if reserve is None else reserve * scale, window=soft[0] * 1000 if soft else -1,
-            extension=soft[1] * 1000 if soft else 0, base=soft[2] if soft else "bid",
-            hard_end=9_000 + hard * 1000 if soft and hard is not None else None,
+            proxy=self.form == "proxy", opens=0, ends=end, start=50 * scale, step=above, bidders=bidders,
+            reserve=reserve, window=window, extension=extension, base=base, hard_end=hard_end, ranks=ranks,
         )  # fmt: skip
+        self.begin(document, reserve)
+
+    def begin(self, document, reserve):
+        self.events = []
+        self.book = read_rules(Node(document | {"reserve_price": None if reserve is None else text(reserve)}, "/rules"))
+        self.play = self.book.start()
+
+    def called(self, who):
+        return who
 
     def take(self, event):
         self.events.append(event)
         return self.play.step(event)
 
-    @rule(
-        bids=st.lists(st.tuples(BIDDERS, st.sampled_from([-1, 0, 0, 0, 1, 7, 60]) | st.integers(-300, 300)), max_size=5)
-    )
+    @rule(bids=st.lists(st.tuples(NAMES, ABOVE), max_size=5))
     def bid(self, bids):
         """Around the least next amount; in the large scales that is beyond what a double holds."""
         for who, above in bids:
@@ -94,30 +117,49 @@ class Machine(RuleBasedStateMachine):
             if leader is not None:
                 self.attempt(leader, held[leader][0] + (above if above < 2 else above * self.scale))
 
-    @rule(who=BIDDERS, at_reserve=st.booleans())
-    def tie(self, who, at_reserve):
-        """Somebody offers exactly what the leader holds, or the reserve."""
-        _, leader, held = self.model.position()
+    @rule(who=NAMES, what=st.sampled_from(["held", "price", "reserve"]))
+    def tie(self, who, what):
+        """Somebody offers exactly what the leader holds, the price, or the reserve."""
+        price, leader, held = self.model.position()
         if leader is not None:
-            self.attempt(who, self.model.reserve if at_reserve and self.model.reserve else held[leader][0])
+            values = {"held": held[leader][0], "price": price, "reserve": self.model.reserve or price}
+            self.attempt(who, values[what])
+
+    @rule(names=st.permutations(BIDDERS), offs=st.tuples(*[st.integers(-2, 2)] * 2), above=st.integers(0, 60))
+    def edge(self, names, offs, above):
+        """Amounts about the edge of the bands under a high one, then about the price: steps that are lower above."""
+        self.attempt(names[0], (EDGE + offs[0]) * self.scale)
+        self.attempt(names[1], (EDGE + above) * self.scale)
+        self.attempt(names[2], (EDGE + offs[1]) * self.scale)
+        self.attempt(names[0], self.model.minimum() + above % 3)
+
+    @rule(names=st.permutations(BIDDERS))
+    def rush(self, names):
+        """One after the other bids a millisecond before the end, until a hard end or the rules say no."""
+        for who in names:
+            self.now = max(self.now, self.model.end - 1)
+            self.attempt(who, self.model.minimum())
 
     def attempt(self, who, amount):
-        kind = "maximum" if self.proxy else "bid"
-        event = Event(instant(self.now), kind, who, amount)
-        looked, before = self.play.look(event), self.play.dump()
-        assert self.play.dump() == before
-        minimum = self.model.minimum()
+        if self.largest is not None and amount > self.largest:
+            return
+        minimum, before = self.model.minimum(), len(self.model.log)
         code = self.model.attempt(self.now, who, amount)
-        answer = self.take(event)
-        assert answer.code == code
-        assert looked == (None if answer.accepted else answer)
+        found = self.answered(who, amount)
         if code is None:
             price, leader, _ = self.model.position()
-            found = (answer.sequence, answer.price, answer.leader, answer.minimum_next, answer.ends_at)
-            assert found == (len(self.model.log), price, leader, self.model.minimum(), instant(self.model.end))
+            assert found == (None, before + 1, price, leader, self.model.minimum(), instant(self.model.end))
         else:
             told = code.startswith("below") or code == "already_leading"
-            assert answer.minimum_next == (minimum if told else None)
+            assert found == (code, None, None, None, minimum if told else None, None)
+
+    def answered(self, who, amount):
+        event = Event(instant(self.now), "maximum" if self.form == "proxy" else "bid", who, amount)
+        looked, before = self.play.look(event), self.play.dump()
+        assert self.play.dump() == before
+        answer = self.take(event)
+        assert looked == (None if answer.accepted else answer)
+        return answer.code, answer.sequence, answer.price, answer.leader, answer.minimum_next, answer.ends_at
 
     @rule(move=st.sampled_from(["open", "next", "window", "window", "before", "before", "end"]) | st.integers(0, 900))
     def tick(self, move):
@@ -131,8 +173,9 @@ class Machine(RuleBasedStateMachine):
 
     @rule(length=st.integers(0, 3_000), resumes=st.sampled_from([True, True, True, False]))
     def suspend(self, length, resumes):
+        possible = self.model.stopped is None and self.now < self.model.end
         self.model.suspend(self.now)
-        self.take(Event(instant(self.now), "suspend"))
+        self.operate("suspend", possible=possible)
         self.attempt("A", self.model.minimum())
         if resumes:
             self.now += length
@@ -140,19 +183,29 @@ class Machine(RuleBasedStateMachine):
 
     @rule()
     def resume(self):
+        possible = self.model.stopped is not None
         self.model.resume(self.now)
-        self.take(Event(instant(self.now), "resume"))
+        self.operate("resume", possible=possible)
 
-    @rule(who=BIDDERS, luck=st.integers(0, 2))
+    def operate(self, verb, *, possible):
+        """Suspend or resume; the engine answers what changes nothing as well."""
+        del possible
+        self.take(Event(instant(self.now), verb))
+
+    @rule(who=NAMES, luck=st.integers(0, 2))
     def void(self, who, luck):
         if luck:
             return
+        possible = who not in self.model.void
         self.model.void.add(who)
-        event = Event(instant(self.now), "void", who)
+        self.strike(who, possible=possible)
+
+    def strike(self, who, *, possible):
+        del possible
         try:
-            self.take(event)
+            self.take(Event(instant(self.now), "void", who))
         except WholeLogNeeded:
-            assert self.proxy
+            assert self.form == "proxy"
             self.play = self.book.start()
             for each in self.events:
                 self.play.step(each)
@@ -172,13 +225,19 @@ class Machine(RuleBasedStateMachine):
         assert self.play.dump() == before
 
 
+class TwoPhaseMachine(Machine):
+    form = "two_phase"
+
+
 class ProxyMachine(Machine):
-    proxy = True
+    form = "proxy"
 
 
-LIMITS = settings(max_examples=80, stateful_step_count=30, deadline=None)
-Machine.TestCase.settings = ProxyMachine.TestCase.settings = LIMITS
+LIMITS = settings(max_examples=100, stateful_step_count=30, deadline=None)
+for machine in (Machine, TwoPhaseMachine, ProxyMachine):
+    machine.TestCase.settings = LIMITS
 TestEnglish = Machine.TestCase
+TestTwoPhase = TwoPhaseMachine.TestCase
 TestProxy = ProxyMachine.TestCase
 
 
@@ -187,7 +246,7 @@ TestProxy = ProxyMachine.TestCase
 def test_around_the_end(kind, offset):
     """One millisecond before the end counts and extends; the end and one after are late."""
     document = {
-        "format": kind, "currency": "CNY", "opens_at": format_instant(EPOCH), "ends_at": format_instant(instant(9_000)),
+        "format": kind, "currency": "CNY", "opens_at": format_instant(OPENS), "ends_at": format_instant(instant(9_000)),
         "start_price": "1", "increment": {"kind": "fixed", "amount": "1"},
         "soft_close": {"window_seconds": 1, "extension_seconds": 1},
     }  # fmt: skip
