@@ -142,7 +142,7 @@ class WebhookOut(Schema):
 class ErrandArgs(PageArgs):
     """Which errands; `waiting`: only those that are not done."""
 
-    waiting = Flag(load_default=False)
+    waiting = Flag(from_text=True, load_default=False)
 
 
 class ErrandOut(Schema):
