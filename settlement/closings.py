@@ -271,3 +271,10 @@ def _shown(row: CaseClosing, currency: str, *, whole: bool) -> CaseShown:
         principal=Money(row.principal_minor, currency),
         excess=Money(row.excess_minor, currency),
     )
+
+
+def prices_of(session: Session, *, deal_id: uuid.UUID) -> dict[uuid.UUID, Money]:
+    """Return what was paid for each case of a deal by its id; empty before they are frozen."""
+    deal = deals.require_deal(session, deal_id)
+    query = select(CaseClosing.case_id, CaseClosing.price_minor).where(CaseClosing.deal_id == deal_id)
+    return {row.case_id: Money(row.price_minor, deal.currency) for row in session.execute(query)}

@@ -171,9 +171,9 @@ def approve_revaluation(session: Session, *, revaluation_id: uuid.UUID, actor: A
     check_approval(proposed_by_id=row.proposed_by_id, approver_id=actor.user_id)
     _check_first(session, row.home, row.value_on)
     rates = {currency: Decimal(rate) for currency, rate in row.rates.items()}
-    row.gain_minor = exchange.value(session, home=row.home, rates=rates, value_on=row.value_on).minor
+    gain = exchange.value(session, home=row.home, rates=rates, value_on=row.value_on)
     entry = exchange.revalue(session, home=row.home, rates=rates, value_on=row.value_on, actor=actor, at=at)
-    row.entry_id = None if entry is None else entry.id
+    row.gain_minor, row.entry_id = gain.minor, None if entry is None else entry.id
     _decide(session, row, "approve", "", actor=actor, at=at)
     return row
 

@@ -72,7 +72,7 @@ def repeat_order(session: Session, *, order_id: uuid.UUID, actor: Actor, at: dat
         source_kind=old.source_kind,
         source_id=old.source_id,
         account=old.source_account,
-        payer=payee if payee is not None and payee.account else Payer(old.payee_name, old.payee_account, old.rail),
+        payer=payee if payee.account else Payer(old.payee_name, old.payee_account, old.rail),
         registration_id=old.registration_id,
         actor=actor,
         at=at,

@@ -116,6 +116,8 @@ _WORDS: Final[dict[str, tuple[str, str]]] = {
     "open_amount": ("未达金额", "Open"),
     "days": ("天", "days"),
     "subtotal": ("小计", "Subtotal"),
+    "recomputed": ("由明细重算", "Recomputed from the rows"),
+    "recomputed_difference": ("重算差异", "Difference to the rows"),
     "true_up_seller": ("转让方交割后结算单", "True-up of the seller"),
     "true_up_buyer": ("受让方交割后结算单", "True-up of the buyer"),
     "adjustment": ("调整编号", "Adjustment"),

@@ -1,13 +1,13 @@
 """The card rail: errands outside, customers, refunds, disputes, Stripe's balance and payouts, states of card payments.
 
-Revision: 0025_stripe, after 0026_books_speed.
+Revision: 0025_stripe, after 0024_after_sale.
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0025_stripe"
-down_revision = "0026_books_speed"
+down_revision = "0024_after_sale"
 branch_labels = None
 depends_on = None
 

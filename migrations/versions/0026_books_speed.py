@@ -1,13 +1,13 @@
 """The books at speed: fewer keys on postings, limits of many accounts at once, allocations of large deals apart.
 
-Revision: 0026_books_speed, after 0024_after_sale.
+Revision: 0026_books_speed, after 0025_stripe.
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0026_books_speed"
-down_revision = "0024_after_sale"
+down_revision = "0025_stripe"
 branch_labels = None
 depends_on = None
 

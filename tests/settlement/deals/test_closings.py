@@ -81,6 +81,9 @@ def test_price_and_net_of_each_case_side_by_side(sale):
     for row in rows:
         parts = sum(minor(row[name]) for name in ("costs", "interest", "principal", "excess"))
         assert parts == minor(row["proceeds"]) == minor(row["net"]) - 100_000_00 * (row["case_key"] == "LN10")
+    case = next(row for row in rows if row["case_key"] == "LN3")
+    (found,) = sale.api.as_(sale.people.seller).ok("GET", f"/cases/{case['case_id']}/money-trail")["deals"]
+    assert (found["case_price"], found["allocated"]) == (case["price"], case["net"])
     of_buyer = sale.api.as_(sale.people.buyer).ok("GET", f"/deals/{deal['id']}/cases")["items"]
     assert [row["price"] for row in of_buyer] == [row["price"] for row in rows]
     assert {row["net"] for row in of_buyer} == {None}
