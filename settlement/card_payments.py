@@ -353,6 +353,12 @@ def refund_unapplied(
     )
 
 
+def payments_of(session: Session, *, registration_id: uuid.UUID, actor: Actor) -> list[CardPayment]:
+    """Return the card payments of a registration that the actor may see, newest first."""
+    page = list_payments(session, registration_id=registration_id, state=None, cursor=None, limit=10, actor=actor)
+    return list(page.items)
+
+
 def list_payments(
     session: Session,
     *,
