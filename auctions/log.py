@@ -16,7 +16,7 @@ from typing import Any, Final
 import orjson
 from sqlalchemy.orm import Session
 
-from auctions import refusals
+from auctions import refusals, veils
 from auctions.domain import proofs
 from auctions.domain.formats import Answer, Event, Standing
 from auctions.domain.lifecycles import EntryKind
@@ -79,6 +79,7 @@ class Entry:
     actor_api_key_id: uuid.UUID | None
     hash: bytes
     draft: Draft
+    veiled: bool
 
 
 READ_AT_ONCE: Final = 1000
@@ -192,13 +193,14 @@ def append(head: Head, deed: Deed, answer: Answer, standing: Standing, *, key_id
     head.number += 1
     head.accepted += attempt
     head.hash = proofs.link(head.hash, drafted)
+    veiled = attempt and standing.sealed
     return Entry(
         number=head.number,
         kind=event.kind,
         sequence=head.accepted if attempt else None,
         accepted=head.accepted,
         registration_id=deed.registration_id,
-        amount_minor=amount_of(event, answer),
+        amount_minor=None if veiled else amount_of(event, answer),
         lots=event.lots or None,
         reason=deed.reason,
         at=event.at,
@@ -211,6 +213,7 @@ def append(head: Head, deed: Deed, answer: Answer, standing: Standing, *, key_id
         actor_api_key_id=deed.actor.api_key_id,
         hash=head.hash,
         draft=drafted,
+        veiled=veiled,
     )
 
 
@@ -246,7 +249,10 @@ def write(
 
 def _row(entry: Entry, signed: SignedReceipt) -> dict[str, Any]:
     inclusion = None if signed.inclusion is None else signed.inclusion.packed
-    more = {"receipt": signed.content.decode(), "signature": signed.signature, "inclusion": inclusion}
+    receipt, signature = signed.content.decode(), signed.signature
+    if entry.veiled:
+        receipt, signature = veils.lay_receipt(receipt, signature), veils.NO_SIGNATURE
+    more = {"receipt": receipt, "signature": signature, "inclusion": inclusion}
     return {name: getattr(entry, name) for name in _OF_ENTRY} | more
 
 
@@ -314,14 +320,26 @@ def text(minor: int | None, currency: str) -> str | None:
 
 def proof_of(entry: Any) -> SignedReceipt | None:
     """Return the signed receipt of an entry as it was given; None if it was made before receipts were signed."""
-    return None if entry.receipt is None else SignedReceipt.kept(entry.receipt, entry.signature, entry.inclusion)
+    if entry.receipt is None:
+        return None
+    return SignedReceipt.kept(*veils.lift_receipt(entry.receipt, entry.signature), entry.inclusion)
+
+
+def minor_of(entry: Any) -> int | None:
+    """Return the amount of an entry, minor units; of a veiled one out of its receipt, which writes all decimals."""
+    signed = proof_of(entry) if veils.is_veiled(entry) else None
+    if signed is None:
+        return None if entry.amount_minor is None else int(entry.amount_minor)
+    amount = signed.receipt["event"].get("amount")
+    return None if amount is None else int(amount.replace(".", ""))
 
 
 def head_after(head: bytes, entry: Any) -> bytes:
     """Return the head after an entry as it was read; an entry of before receipts were signed has only its hash."""
     if entry.receipt is None:
         return bytes(entry.hash)
-    return proofs.linked(head, signature=entry.signature, content=entry.receipt.encode())
+    receipt, signature = veils.lift_receipt(entry.receipt, entry.signature)
+    return proofs.linked(head, signature=signature, content=receipt.encode())
 
 
 def was_voided(session: Session, *, auction_id: uuid.UUID, registration_id: uuid.UUID) -> bool:
