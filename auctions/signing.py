@@ -34,7 +34,7 @@ _LOCK: Final = "SELECT pg_advisory_xact_lock(hashtext('auctions.signing_keys'))"
 
 
 class NoSigningKey(Unavailable):
-    """No key is in force; the clockwork makes the first one within a minute of the first start."""
+    """No key is in force: the first is made with the first publication, or by the clockwork within a minute."""
 
     code = "no_signing_key"
 

@@ -61,7 +61,7 @@ def test_a_receipt_is_checked_with_the_published_key_alone():
     index, size = document["inclusion"]["index"], document["inclusion"]["size"]
     node, last = hashlib.sha256(b"\x00" + plain).digest(), size - 1
     for beside in map(base64.b64decode, document["inclusion"]["path"]):
-        while index == last and not index & 1:
+        while index == last and index and not index & 1:
             index, last = index >> 1, last >> 1
         left, right = (beside, node) if index & 1 else (node, beside)
         node, index, last = hashlib.sha256(b"\x01" + left + right).digest(), index >> 1, last >> 1
