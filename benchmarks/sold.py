@@ -30,6 +30,18 @@ SELECT :package, uuidv7(), true, 'LN' || lpad(n::text, 9, '0'), 'person', 'CNY',
     'Z***', false, 'credit_card', '33'
 FROM generate_series(1, :cases) AS n
 """
+_AWARD = """
+INSERT INTO awards (id, auction_id, listing_id, package_id, seller_organisation_id, registration_id, slot, place, lots,
+    state, price_minor, currency, terms, created_at, ended_at)
+VALUES (:id, :id, :id, :package, :seller, :id, 1, 1, '{}', 'contracted', :price, 'CNY', '{}', now(), now())
+"""
+_LINE = """
+INSERT INTO statement_lines SELECT (jsonb_populate_record(NULL::statement_lines, jsonb_build_object(
+    'id', CAST(:id AS text), 'statement_id', CAST(:id AS text), 'position', 1, 'account_number', '1', 'currency', 'CNY',
+    'amount_minor', CAST(:amount AS bigint), 'booked_on', '2026-03-02', 'value_on', '2026-03-02', 'remittance', '',
+    'end_to_end_id', '', 'counterparty_name', '', 'counterparty_account', '', 'bank_reference', '', 'fingerprint',
+    CAST(:id AS text), 'occurrence', 1, 'finding', 'deal', 'sub_account', '', 'unapplied_minor', 0))).*
+"""
 _DEAL = """
 INSERT INTO deals (id, award_id, package_id, listing_id, seller_organisation_id, buyer_organisation_id,
     registration_id, fee_schedule_id, reference, state, currency, price_minor, deposit_minor, received_minor, due_on,
@@ -41,11 +53,16 @@ FROM fee_schedules f WHERE f.currency = 'CNY' ORDER BY f.version DESC LIMIT 1
 
 
 def migrate(connection: Connection) -> None:
-    """Bring an empty database to the newest schema; a deal's keys to what is before it are let go."""
+    """Bring an empty database to the newest schema; see `let_go`."""
     assert wsgi.MODULES, "every package's tables are known"
     config = Config(str(ROOT / "alembic.ini"))
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
+    let_go(connection)
+
+
+def let_go(connection: Connection) -> None:
+    """Drop the keys of a deal to what comes before it, which these benchmarks do without."""
     for column in ("award_id", "package_id", "listing_id", "registration_id"):
         connection.execute(text(f"ALTER TABLE deals DROP CONSTRAINT fk_deals_{column}"))
     connection.commit()
@@ -75,10 +92,18 @@ def add_deal(
     """Add a deal that only waits for its distribution."""
     deal = uuid.uuid4()
     reference = new_reference(ReferenceKind.DEAL)
+    _past_keys(connection, _AWARD, id=deal, package=package, seller=seller, price=price)
     _past_keys(
         connection, _DEAL, id=deal, package=package, seller=seller, buyer=buyer, reference=reference, price=price
     )
     return deal
+
+
+def add_line(connection: Connection, amount_minor: int) -> uuid.UUID:
+    """Add a line of a bank statement."""
+    line = uuid.uuid4()
+    _past_keys(connection, _LINE, id=line, amount=amount_minor)
+    return line
 
 
 def _past_keys(connection: Connection, statement: str, **values: object) -> None:

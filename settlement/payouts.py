@@ -114,7 +114,7 @@ def claims_of(session: Session, deal: Deal) -> Claims:
     In minor units. Raises `LotsWithoutCases`.
     """
     columns = sold.columns(session, deal)
-    return Claims(columns.case_ids, columns.keys, columns.principal + columns.interest)
+    return Claims(columns.case_ids, columns.keys, columns.claims)
 
 
 def _keep_deductions(session: Session, deal: Deal, flow: FundsFlow) -> None:

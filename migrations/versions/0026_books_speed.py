@@ -99,7 +99,8 @@ END $$
 """
 
 ATTACH_SEGMENT = """
-CREATE FUNCTION attach_allocation_segment(segment bigint, deal uuid) RETURNS void LANGUAGE plpgsql AS $$
+CREATE FUNCTION attach_allocation_segment(segment bigint, deal uuid) RETURNS void LANGUAGE plpgsql
+SET maintenance_work_mem = '256MB' AS $$
 BEGIN
     EXECUTE format('ALTER TABLE allocation_segments.segment_%s ADD PRIMARY KEY (case_id, deal_id, segment)', segment);
     PERFORM guard_allocation_segment(segment);
