@@ -24,6 +24,7 @@ from auctions.refusals import DepositNotHeld, NotApproved
 from due_diligence import service as due_diligence
 from marketplace.actor import Actor
 from marketplace.errors import Failure, NotFound, Refused
+from marketplace.packages import service as packages
 from marketplace.parties import service as parties
 from marketplace.parties.domain import LicenceKind
 
@@ -125,7 +126,13 @@ def _query() -> Any:
         InterestConflict.registration_id == Registration.id, InterestConflict.state == ConflictState.UPHELD
     )
     pair = tuple_(Listing.package_id, Registration.organisation_id)
-    defaulted = exists().where(tuple_(Default.package_id, Default.organisation_id) == pair)
+    own, theirs = packages.families().subquery(), packages.families().subquery()
+    defaulted = exists().where(
+        Default.organisation_id == Registration.organisation_id,
+        theirs.c.package_id == Default.package_id,
+        own.c.package_id == Listing.package_id,
+        own.c.family_id == theirs.c.family_id,
+    )
     return (
         select(
             Registration.id,

@@ -4,10 +4,11 @@ An entry's hash covers the signed receipt of its deed and the hash before it (`a
 plain SQL with arrays: a batch of any size is one statement, and this is the hot path.
 """
 
+import contextlib
 import functools
 import hashlib
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -79,6 +80,8 @@ class Entry:
     signature: bytes | None
     hash: bytes
 
+
+READ_AT_ONCE: Final = 1000
 
 _COLUMNS: Final = {
     "number": "bigint",
@@ -231,9 +234,15 @@ def _bytea(value: Any) -> str:
     raise TypeError(type(value).__name__)
 
 
-def read(session: Session, auction_id: uuid.UUID) -> Iterator[Any]:
-    """Return the entries of an auction in order, each with the code of its bidder."""
-    return iter(session.connection().exec_driver_sql(_READ, {"auction_id": auction_id}))
+def read(session: Session, auction_id: uuid.UUID) -> Generator[Any, None, None]:
+    """Yield the entries of an auction in order, each with the code of its bidder; a thousand at a time are in memory.
+
+    Whoever does not read to the end closes it.
+    """
+    options = {"yield_per": READ_AT_ONCE}
+    found = session.connection().exec_driver_sql(_READ, {"auction_id": auction_id}, execution_options=options)
+    with contextlib.closing(found):
+        yield from found
 
 
 def event_document(event: Event, currency: str) -> dict[str, Any]:
@@ -294,6 +303,14 @@ def minor_of(entry: Any) -> int | None:
         return None if entry.amount_minor is None else int(entry.amount_minor)
     amount = signed.receipt["event"].get("amount")
     return None if amount is None else int(amount.replace(".", ""))
+
+
+def head_after(head: bytes, entry: Any) -> bytes:
+    """Return the head after an entry as it was read; an entry of before receipts were signed has only its hash."""
+    if entry.receipt is None:
+        return bytes(entry.hash)
+    receipt, signature = veils.lift_receipt(entry.receipt, entry.signature)
+    return proofs.linked(head, signature=signature, content=receipt.encode())
 
 
 def was_voided(session: Session, *, auction_id: uuid.UUID, registration_id: uuid.UUID) -> bool:

@@ -58,6 +58,7 @@ class Listing(Base):
     previous_listing_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("listings.id"))
     relisting_plan: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     plan_step: Mapped[int] = mapped_column(default=0)
+    rest_not_for_sale: Mapped[bool] = mapped_column(default=False)
     attempt_interval_seconds: Mapped[int] = mapped_column(default=1)
     confirm_above_percent: Mapped[int | None] = mapped_column(default=100)
     created_at: Mapped[datetime]
@@ -79,6 +80,7 @@ class Listing(Base):
         CheckConstraint("plan_step >= 0 AND plan_step < attempt", "plan_step_within_attempts"),
         CheckConstraint("attempt_interval_seconds BETWEEN 0 AND 60", "attempt_interval_bounded"),
         CheckConstraint("confirm_above_percent > 0", "confirm_above_positive"),
+        UniqueConstraint("id", "package_id", name="uq_listings_of_package"),
         Index(
             "uq_listings_planned_successor",
             "previous_listing_id",
@@ -263,4 +265,6 @@ class AuctionEvent(Base):
         CheckConstraint("(receipt IS NULL) = (signature IS NULL)", "receipt_signed"),
         Index("uq_auction_events_sequence", "auction_id", "sequence", unique=True),
         Index("uq_auction_events_idempotency", "registration_id", "idempotency_digest", unique=True),
+        Index("ix_auction_events_voided", "auction_id", "registration_id", postgresql_where=text("kind = 'void'")),
+        Index("ix_auction_events_maxima", "registration_id", "amount_minor", postgresql_where=text("kind = 'maximum'")),
     )

@@ -18,6 +18,10 @@ from auctions.closing import Result, auction_log, close_due, result
 from auctions.domain.awards import FailureCause
 from auctions.domain.lifecycles import AuctionOutcome, AwardState, ListingState, LiveState, RegistrationState
 from auctions.listing import auction_of_listing, create_listing, get_listing, lock_listing, sees_reserve, sees_terms
+from auctions.lots import LotsPage, LotsWithoutCases, LotView, cases_of_award
+from auctions.lots import cut as cut_lots
+from auctions.lots import list_cases as list_lot_cases
+from auctions.lots import show as show_lots
 from auctions.models import Auction, Listing, Registration
 from auctions.publishing import Readiness, announcements, publish_listing, readiness, withdraw_listing
 from auctions.receipts import Attempt, Receipt
@@ -58,6 +62,9 @@ __all__ = [
     "ListingState",
     "ListingView",
     "LiveState",
+    "LotView",
+    "LotsPage",
+    "LotsWithoutCases",
     "Readiness",
     "Receipt",
     "Registration",
@@ -69,6 +76,7 @@ __all__ = [
     "auction_of_listing",
     "awards_of_listing",
     "calendar",
+    "cases_of_award",
     "check_contract",
     "close_due",
     "confirm_contract",
@@ -76,6 +84,7 @@ __all__ = [
     "cover_registration",
     "cover_registrations",
     "create_listing",
+    "cut_lots",
     "decide_batch",
     "decide_registration",
     "edit_listing",
@@ -90,6 +99,7 @@ __all__ = [
     "list_bids",
     "list_feeds",
     "list_listings",
+    "list_lot_cases",
     "list_registrations",
     "listing_calendar",
     "lock_award",
@@ -111,6 +121,7 @@ __all__ = [
     "sees_reserve",
     "sees_terms",
     "show_listing",
+    "show_lots",
     "uncover_registration",
     "view_auction",
     "withdraw_listing",

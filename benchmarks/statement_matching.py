@@ -44,11 +44,14 @@ def open_items(running: runtime.Runtime, organisation_id: uuid.UUID, count: int)
     made = [references.make_reference(number) for number in sorted(numbers)[:count]]
     with running.engine.begin() as connection:
         cursor = connection.connection.driver_connection.cursor()
-        columns = "id, listing_id, organisation_id, state, bidder_code, reference, deposit_minor, currency, applied_at"
+        columns = (
+            "id, listing_id, organisation_id, state, bidder_code, reference, deposit_minor, currency, applied_at,"
+            " no_resale_required, out_of_province"
+        )
         with cursor.copy(f"COPY registrations ({columns}) FROM STDIN") as copy:
             for number, reference in enumerate(made):
                 row = (db.new_id(), uuid.uuid4(), organisation_id, "approved", f"B{number}", reference)
-                copy.write_row((*row, 1_000_00 + number, "CNY", AT))
+                copy.write_row((*row, 1_000_00 + number, "CNY", AT, False, False))
         connection.execute(text("ANALYZE registrations"))
     return made
 

@@ -100,11 +100,7 @@ def copy_rows(session: Session, table: str, columns: Sequence[str], rows: Iterab
     statement = sql.SQL("COPY {} ({}) FROM STDIN").format(sql.Identifier(table), names)
     with connection.cursor() as cursor, cursor.copy(statement) as copy:
         for row in rows:
-            copy.write_row([_text(row[column]) for column in columns])
-
-
-def _text(value: Any) -> Any:
-    return value.value if isinstance(value, enum.Enum) else value
+            copy.write_row([row[column] for column in columns])
 
 
 def key() -> Mapped[uuid.UUID]:

@@ -14,7 +14,7 @@ from typing import Any, Final
 from sqlalchemy import ARRAY, CHAR, any_, bindparam, select, text
 from sqlalchemy.orm import Session
 
-from marketplace import audit, db, files
+from marketplace import audit, db, files, memory
 from marketplace.actor import Actor
 from marketplace.errors import NotFound
 from marketplace.files import FileStore
@@ -87,6 +87,32 @@ def import_file(
 
     Raises `StatementUnreadable`, `StatementUnproven`, `AccountNotOurs`, `StatementGap`; nothing is stored then.
     """
+    with memory.uncollected():
+        return _import(
+            session,
+            store=store,
+            content=content,
+            name=name,
+            written_in=written_in,
+            profile=profile,
+            actor=actor,
+            at=at,
+            report=report,
+        )
+
+
+def _import(
+    session: Session,
+    *,
+    store: FileStore,
+    content: bytes,
+    name: str,
+    written_in: StatementFormat | None,
+    profile: CsvProfile,
+    actor: Actor,
+    at: datetime,
+    report: Report,
+) -> list[StatementView]:
     parsed = read_statements(content, written_in=written_in, profile=profile)
     for statement in parsed:
         admit(statement)

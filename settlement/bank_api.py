@@ -10,6 +10,7 @@ from marketplace.actor import Role
 from marketplace.cases.domain import sheet
 from marketplace.db import Page
 from marketplace.fields import PageArgs, ReasonIn, page_of
+from marketplace.files import StoredFile
 from marketplace.policies import allow, reads
 from settlement import (
     bank,
@@ -19,6 +20,7 @@ from settlement import (
     matches,
     money_schemas,
     own_accounts,
+    payer_documents,
     statement_jobs,
     suggesting,
 )
@@ -192,6 +194,37 @@ def list_suggestions(line_id: uuid.UUID) -> dict[str, Any]:
 def match_line(data: dict[str, Any], line_id: uuid.UUID) -> matches.LineView:
     """Say what an open line is for; above the account's limit this is a proposal for a second person."""
     return deciding.match_line(http.session(), line_id=line_id, **data, actor=http.actor(), at=http.at())
+
+
+@blueprint.post(
+    "/statement-lines/<uuid:line_id>/documents",
+    policy=allow(FINANCE),
+    idempotent=True,
+    max_bytes=payer_documents.MAX_BYTES + _FORM_BYTES,
+)
+@blueprint.arguments(schemas.LineDocumentFile, location="files")
+@blueprint.response(201, schemas.LineDocumentOut)
+def keep_document(files: dict[str, Any], line_id: uuid.UUID) -> StoredFile:
+    """Keep a document that says why the payment of a third party counts (PDF, PNG, JPEG)."""
+    upload = files["file"]
+    return payer_documents.keep_document(
+        http.session(),
+        store=runtime.current().files,
+        line_id=line_id,
+        content=upload.read(),
+        name=(upload.filename or "document")[:200],
+        actor=http.actor(),
+        at=http.at(),
+    )
+
+
+@blueprint.get("/match-proposals/<uuid:proposal_id>/document", policy=reads())
+@blueprint.download("application/pdf", "image/png", "image/jpeg")
+def download_document(proposal_id: uuid.UUID) -> Response:
+    """The document on which a third party's payment is to be accepted."""
+    kept = payer_documents.document_of(http.session(), proposal_id=proposal_id)
+    content = runtime.current().files.get(kept.sha256)
+    return http.download(content, name=kept.name, media_type=kept.media_type)
 
 
 @blueprint.post(

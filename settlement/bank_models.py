@@ -1,4 +1,4 @@
-"""Rows around bank statements: our own accounts, what else identifies a payment, proposals, undone matches, owners.
+"""Rows around bank statements: our own accounts, proposals, undone matches, owners, closed days.
 
 Every one is only ever added (triggers `…_append_only`): a decision is a row beside the proposal, the undoing of a
 match a row beside the match, and the newest assignment of a line is its owner.
@@ -55,28 +55,6 @@ class OwnAccount(Base):
         return Money(self.four_eyes_above_minor, self.currency)
 
 
-class ReceiptKey(Base):
-    """What identifies a payment besides its reference: an exact amount with a unique cent tail, or a sub-account."""
-
-    __tablename__ = "receipt_keys"
-    id: Mapped[uuid.UUID] = key()
-    reference: Mapped[str]
-    currency: Mapped[str] = currency()
-    amount_minor: Mapped[int | None]
-    sub_account: Mapped[str | None]
-    created_at: Mapped[datetime]
-    created_by: Mapped[str]
-
-    __table_args__ = (
-        CheckConstraint("(amount_minor IS NULL) <> (sub_account IS NULL)", "one_key"),
-        CheckConstraint("amount_minor > 0", "amount_above_zero"),
-        CheckConstraint("sub_account <> ''", "sub_account_said"),
-        UniqueConstraint("reference", "amount_minor"),
-        UniqueConstraint("sub_account"),
-        Index("ix_receipt_keys_currency_amount_minor", "currency", "amount_minor"),
-    )
-
-
 class MatchReversal(Base):
     """A match taken back, with the entry that reversed its entry."""
 
@@ -93,7 +71,10 @@ class MatchReversal(Base):
 
 
 class MatchProposal(Base):
-    """A person's match that needs a second person; its parts are `[{"line_id", "reference", "amount_minor"}]`."""
+    """A person's match that needs a second person; its parts are `[{"line_id", "reference", "amount_minor"}]`.
+
+    `third_party`: somebody else than the registered buyer paid; then a document and a reason say why it counts.
+    """
 
     __tablename__ = "match_proposals"
     id: Mapped[uuid.UUID] = key()
@@ -102,12 +83,16 @@ class MatchProposal(Base):
     amount_minor: Mapped[int]
     currency: Mapped[str] = currency()
     rung: Mapped[Rung | None] = mapped_column(enum_column(Rung))
+    third_party: Mapped[bool] = mapped_column(default=False)
+    document_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("stored_files.id"))
+    reason: Mapped[str] = mapped_column(default="")
     proposed_by_id: Mapped[uuid.UUID]
     proposed_by: Mapped[str]
     proposed_at: Mapped[datetime]
 
     __table_args__ = (
         CheckConstraint("amount_minor > 0", "amount_above_zero"),
+        CheckConstraint("NOT third_party OR (document_id IS NOT NULL AND reason <> '')", "third_party_documented"),
         UniqueConstraint("id", "proposed_by_id"),
     )
 
@@ -177,3 +162,25 @@ class DayClose(Base):
         CheckConstraint("difference_minor = bank_minor - ledger_minor", "difference_adds_up"),
         CheckConstraint("difference_minor = 0 OR explanation <> ''", "difference_explained"),
     )
+
+
+class ReleaseAlert(Base):
+    """A deposit that was not back with its payer by the deadline of its market; raised once."""
+
+    __tablename__ = "release_alerts"
+    id: Mapped[uuid.UUID] = key()
+    registration_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("registrations.id"))
+    amount_minor: Mapped[int]
+    currency: Mapped[str] = currency()
+    due_at: Mapped[datetime]
+    raised_at: Mapped[datetime]
+
+    __table_args__ = (
+        UniqueConstraint("registration_id"),
+        CheckConstraint("amount_minor > 0 AND raised_at >= due_at", "raised_when_late"),
+    )
+
+    @property
+    def amount(self) -> Money:
+        """What was late."""
+        return Money(self.amount_minor, self.currency)

@@ -71,6 +71,9 @@ class MatchProposalOut(Schema):
     amount = Amount(required=True)
     parts = ma.fields.Method("_parts", required=True)
     rung = Choice(Rung, required=True, allow_none=True)
+    third_party = ma.fields.Boolean(required=True)
+    document_id = Id(required=True, allow_none=True)
+    reason = ma.fields.String(required=True)
     proposed_by = ma.fields.String(required=True)
     proposed_at = Instant(required=True)
 
@@ -172,12 +175,31 @@ class MatchPartIn(Schema):
 class LineMatchIn(Schema):
     """What a line is for: one reference (`DP-…`, `INV-…`, or `PO-…` for money that left), or the parts of it.
 
-    `rung` says on which suggestion the person decided, where it was one.
+    `rung` says on which suggestion the person decided, where it was one. The `RF…` of a notice names what it is for.
+    For a third party's payment a document (kept before) and a reason go to a second person.
     """
 
     reference = Text(maximum=40, load_default="")
     parts = ma.fields.List(ma.fields.Nested(MatchPartIn), load_default=list, validate=ma.validate.Length(max=5))
     rung = Choice(Rung, load_default=None)
+    document_id = Id(load_default=None)
+    reason = Text(maximum=500, load_default="", minimum=0)
+
+
+class LineDocumentFile(Schema):
+    """A document about whoever paid: PDF, PNG or JPEG."""
+
+    file = fields.Upload(required=True)
+
+
+class LineDocumentOut(Schema):
+    """A document that was kept; its id goes into the match."""
+
+    id = Id(required=True)
+    name = ma.fields.String(required=True)
+    media_type = ma.fields.String(required=True)
+    size = Count(required=True)
+    sha256 = ma.fields.String(required=True)
 
 
 class SuggestionOut(Schema):

@@ -36,30 +36,43 @@ CONTROLS: Final = (
         "SELECT currency, sum(amount_minor) AS minor FROM statement_lines GROUP BY currency",
     ),
     Control(
+        "stripe",
+        "our balance at Stripe in the books = every line of it",
+        _BALANCE.format(name="stripe", sign=1),
+        "SELECT currency, sum(net_minor) AS minor FROM stripe_lines GROUP BY currency",
+    ),
+    Control(
+        "disputed",
+        "disputed card money in the books = disputes that are open",
+        _BALANCE.format(name="disputed", sign=-1),
+        "SELECT currency, sum(amount_minor) AS minor FROM card_disputes WHERE state = 'open' GROUP BY currency",
+    ),
+    Control(
         "in_payment",
-        "set aside = payment orders that are neither paid nor cancelled",
+        "set aside = payment orders that are neither paid, returned nor cancelled",
         _BALANCE.format(name="in_payment", sign=-1),
         "SELECT currency, sum(amount_minor) AS minor FROM payment_orders"
-        " WHERE state NOT IN ('settled', 'cancelled') GROUP BY currency",
+        " WHERE state NOT IN ('settled', 'cancelled', 'returned') GROUP BY currency",
     ),
     Control(
         "receivable",
-        "what buyers owe in the books = price less deposit and receipts of every deal that stands",
+        "what buyers owe in the books = price less deposit, receipts and what was let go of every deal that stands",
         _BALANCE.format(name="receivable", sign=1),
-        "SELECT currency, sum(price_minor - deposit_minor - received_minor) AS minor FROM deals"
+        "SELECT currency, sum(price_minor - deposit_minor - received_minor - waived_minor) AS minor FROM deals"
         " WHERE state <> 'cancelled' GROUP BY currency",
     ),
     Control(
         "deposits",
-        "deposits held in the books = received less applied, released and forfeited",
+        "deposits held in the books = received less applied, released, forfeited and disputed",
         _BALANCE.format(name="deposits", sign=-1),
         "SELECT currency, sum(minor) AS minor FROM ("
         "SELECT currency, amount_minor AS minor FROM matches WHERE deposit_id IS NOT NULL"
         " AND NOT EXISTS (SELECT FROM match_reversals r WHERE r.match_id = matches.id)"
         " UNION ALL SELECT currency, -deposit_minor FROM deals"
         " UNION ALL SELECT currency, -amount_minor FROM payment_orders"
-        " WHERE purpose = 'deposit_refund' AND state <> 'cancelled'"
+        " WHERE purpose = 'deposit_refund' AND state NOT IN ('cancelled', 'returned')"
         " UNION ALL SELECT currency, coalesce(returned_minor, 0) - amount_minor FROM forfeitures"
+        " UNION ALL SELECT currency, -deposit_minor FROM card_disputes"
         ") AS moved GROUP BY currency",
     ),
     Control(
@@ -73,7 +86,7 @@ CONTROLS: Final = (
         "net proceeds posted for distributed deals = the sum of what each case received",
         "SELECT a.currency, -sum(p.amount_minor) AS minor FROM entries e JOIN postings p ON p.entry_id = e.id"
         " JOIN accounts a ON a.id = p.account_id WHERE e.source_kind = 'deal.distributed'"
-        " AND split_part(a.key, ':', 1) IN ('payable', 'holdback') GROUP BY a.currency",
+        " AND split_part(a.key, ':', 1) IN ('payable', 'holdback', 'lien') GROUP BY a.currency",
         "SELECT d.currency, sum(t.amount_minor) AS minor FROM"
         " (SELECT deal_id, sum(amount_minor) AS amount_minor FROM allocations GROUP BY deal_id) AS t"
         " JOIN deals d ON d.id = t.deal_id GROUP BY d.currency",
@@ -83,8 +96,19 @@ CONTROLS: Final = (
         "deductions posted for distributed deals = the rows of what was deducted",
         "SELECT a.currency, -sum(p.amount_minor) AS minor FROM entries e JOIN postings p ON p.entry_id = e.id"
         " JOIN accounts a ON a.id = p.account_id WHERE e.source_kind = 'deal.distributed'"
-        " AND split_part(a.key, ':', 1) NOT IN ('payable', 'holdback', 'proceeds') GROUP BY a.currency",
+        " AND split_part(a.key, ':', 1) NOT IN ('payable', 'holdback', 'lien', 'proceeds') GROUP BY a.currency",
         "SELECT currency, sum(amount_minor) AS minor FROM deal_deductions GROUP BY currency",
+    ),
+    Control(
+        "holdback",
+        "kept back in the books = proceeds of cases not shared out yet, less what paid adjustments",
+        _BALANCE.format(name="holdback", sign=-1),
+        "SELECT currency, sum(minor) AS minor FROM ("
+        "SELECT d.currency, d.net_minor AS minor FROM deals d WHERE d.state IN ('distributed', 'settled')"
+        " UNION ALL SELECT currency, -paid_minor FROM third_party_claims WHERE kind = 'lien'"
+        " UNION ALL SELECT currency, -amount_minor FROM deal_parts WHERE state = 'shared_out'"
+        " UNION ALL SELECT currency, -amount_minor FROM adjustment_covers WHERE statement_line_id IS NULL"
+        ") AS moved GROUP BY currency",
     ),
 )
 """Every tie that the product keeps."""

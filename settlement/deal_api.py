@@ -14,7 +14,7 @@ from marketplace.documents import Node
 from marketplace.fields import PageArgs, page_of
 from marketplace.policies import allow, reads, signed_in
 from settlement import deal_schemas as schemas
-from settlement import deals, fees, papers, payouts, reconciliation, reports, trail, workbook
+from settlement import deals, fees, notice_views, papers, payouts, reconciliation, reports, trail, workbook
 from settlement.deal_models import FeeSchedule
 from settlement.deals import DealView
 from settlement.domain.deal import ZONE
@@ -35,7 +35,9 @@ def _view(deal: Any) -> DealView:
 
 
 def _dated(view: DealView) -> DealView:
-    return dataclasses.replace(view, overdue=view.deal.overdue(local_date(http.at(), ZONE)))
+    return dataclasses.replace(
+        view, overdue=notice_views.is_overdue(http.session(), view.deal, on=local_date(http.at(), ZONE))
+    )
 
 
 @blueprint.get("/deals", policy=_PARTIES)

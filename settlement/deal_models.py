@@ -34,7 +34,10 @@ class FeeSchedule(Base):
 
 
 class Deal(Base):
-    """One award being settled. price = deposit applied + received + due; net and case count come at distribution."""
+    """One award being settled. price = deposit applied + received + waived + due; the net comes at distribution.
+
+    `waived_minor`: what was missing within the tolerance of the balance, paid by the operator.
+    """
 
     __tablename__ = "deals"
     id: Mapped[uuid.UUID] = key()
@@ -52,6 +55,7 @@ class Deal(Base):
     price_minor: Mapped[int]
     deposit_minor: Mapped[int] = mapped_column(default=0)
     received_minor: Mapped[int] = mapped_column(default=0)
+    waived_minor: Mapped[int] = mapped_column(default=0)
     due_on: Mapped[date]
     opened_at: Mapped[datetime]
     paid_at: Mapped[datetime | None]
@@ -66,18 +70,19 @@ class Deal(Base):
 
     __table_args__ = (
         CheckConstraint("price_minor > 0", "price_positive"),
-        CheckConstraint("deposit_minor >= 0 AND received_minor >= 0", "received_not_negative"),
-        CheckConstraint("deposit_minor + received_minor <= price_minor", "received_at_most_price"),
+        CheckConstraint("deposit_minor >= 0 AND received_minor >= 0 AND waived_minor >= 0", "received_not_negative"),
+        CheckConstraint("deposit_minor + received_minor + waived_minor <= price_minor", "received_at_most_price"),
         CheckConstraint("net_minor BETWEEN 0 AND price_minor", "net_within_price"),
         CheckConstraint("(net_minor IS NULL) = (case_count IS NULL)", "net_with_cases"),
         CheckConstraint(
-            "state IN ('awaiting_payment', 'signed', 'cancelled') OR deposit_minor + received_minor = price_minor",
+            "state IN ('awaiting_payment', 'signed', 'cancelled')"
+            " OR deposit_minor + received_minor + waived_minor = price_minor",
             "paid_in_full",
         ),
         CheckConstraint("state NOT IN ('distributed', 'settled') OR net_minor IS NOT NULL", "distributed_has_net"),
         CheckConstraint("(state = 'cancelled') = (cancelled_at IS NOT NULL)", "cancelled_at_a_time"),
         CheckConstraint(
-            "state <> 'cancelled' OR (deposit_minor = 0 AND received_minor = 0)", "cancelled_holds_nothing"
+            "state <> 'cancelled' OR deposit_minor + received_minor + waived_minor = 0", "cancelled_holds_nothing"
         ),
     )
 
@@ -97,6 +102,11 @@ class Deal(Base):
         return Money(self.received_minor, self.currency)
 
     @property
+    def waived(self) -> Money:
+        """What was missing within the tolerance of the balance."""
+        return Money(self.waived_minor, self.currency)
+
+    @property
     def balance(self) -> Money:
         """What the invoice asks for: price less deposit."""
         return self.price - self.deposit
@@ -106,7 +116,7 @@ class Deal(Base):
         """What is still to be paid; nothing once the deal is cancelled."""
         if self.state is DealState.CANCELLED:
             return Money.zero(self.currency)
-        return self.balance - self.received
+        return self.balance - self.received - self.waived
 
     def overdue(self, on: date) -> bool:
         """Say whether the balance is late on a day: derived, never stored."""
@@ -140,13 +150,14 @@ class DealDeduction(Base):
 class Allocation(Base):
     """The part of the net proceeds of a deal that belongs to one case, in the deal's currency. Append-only.
 
-    The rows of a deal add up to `deals.net_minor` and number `deals.case_count` (trigger `allocations_add_up`). To look
-    a case up needs no index of its own: PostgreSQL skips through the key, which has few deals and many cases.
+    The rows of a deal add up to `deals.net_minor` and number `deals.case_count` (trigger `allocations_add_up`). A deal
+    with very many cases has a partition of its own, its `segment`; all others share segment 0 (migration 0026).
     """
 
     __tablename__ = "allocations"
-    deal_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
     case_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    deal_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    segment: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     case_key: Mapped[str]
     weight: Mapped[int]
     amount_minor: Mapped[int]
@@ -154,4 +165,5 @@ class Allocation(Base):
     __table_args__ = (
         CheckConstraint("weight >= 0", "weight_not_negative"),
         CheckConstraint("amount_minor >= 0", "amount_not_negative"),
+        {"postgresql_partition_by": "LIST (segment)"},
     )

@@ -44,6 +44,7 @@ class DealOut(Schema):
     deposit = Amount(required=True, attribute="deal.deposit")
     balance = Amount(required=True, attribute="deal.balance")
     received = Amount(required=True, attribute="deal.received")
+    waived = Amount(required=True, attribute="deal.waived")
     due = Amount(required=True, attribute="deal.due")
     net = Amount(required=True, allow_none=True, attribute="deal.net")
     case_count = ma.fields.Integer(required=True, allow_none=True, attribute="deal.case_count")
@@ -142,6 +143,7 @@ class TrailDealOut(Schema):
     price = Amount(required=True)
     net = Amount(required=True)
     case_count = ma.fields.Integer(required=True)
+    case_price = Amount(required=True, allow_none=True)
     allocated = Amount(required=True)
     entries = ma.fields.List(ma.fields.Nested(TrailEntryOut), required=True)
 

@@ -19,7 +19,7 @@ from marketplace.actor import Actor
 from marketplace.clock import local_date
 from marketplace.money import Money
 from marketplace.parties import service as parties
-from settlement import deposits, fees, ledger
+from settlement import deposits, fees, ledger, tolerances
 from settlement.deal_models import Deal
 from settlement.domain import deal as rules
 from settlement.domain import ledger as books
@@ -32,6 +32,7 @@ from settlement.domain.deal import (
     Party,
     PaymentStands,
 )
+from settlement.domain.notices import NoticePurpose
 from settlement.domain.references import ReferenceKind, new_reference
 from settlement.events import ContractSigned, DealOpened, DealPaid, DealReady
 from settlement.models import Entry
@@ -179,9 +180,32 @@ def receive_payment(
     deal.received_minor += pays.minor
     session.flush()
     audit.record(session, actor=actor, at=at, subject=deal, verb="receive", after={"received": str(pays)})
+    _let_go(session, deal, value_on=value_on, actor=actor, at=at)
     if not deal.due:
         _pay(session, deal, actor=actor, at=at)
     return True
+
+
+def _let_go(session: Session, deal: Deal, *, value_on: date, actor: Actor, at: datetime) -> None:
+    """Pay what is still missing ourselves when it is within the tolerance of the balance on the day that money came."""
+    tolerance = tolerances.in_force(session, purpose=NoticePurpose.BALANCE, currency=deal.currency, on=value_on)
+    missing = deal.due
+    if not missing or missing > tolerance.under:
+        return
+    ledger.post(
+        session,
+        source_kind="deal.shortfall_let_go",
+        source_id=deal.id,
+        description=f"{deal.reference} shortfall within the tolerance",
+        lines=books.transfer(debit=books.BANK_CHARGES, credit=books.receivable(deal.id), amount_minor=missing.minor),
+        currency=deal.currency,
+        value_on=value_on,
+        actor=actor,
+        at=at,
+    )
+    deal.waived_minor = missing.minor
+    session.flush()
+    audit.record(session, actor=actor, at=at, subject=deal, verb="let_go", after={"waived": str(missing)})
 
 
 def take_payment_back(

@@ -18,8 +18,9 @@ from marketplace import audit, db
 from marketplace.actor import Actor
 from marketplace.clock import local_date
 from marketplace.errors import Conflict, Invalid, NotFound
+from marketplace.files import StoredFile
 from marketplace.money import Money
-from settlement import deals, deposits, ledger, matches
+from settlement import card_payouts, deals, deposits, ledger, matches, receipt_keys, targets
 from settlement.bank_models import MatchDecision, MatchProposal, MatchReversal, OwnAccount
 from settlement.domain import ledger as books
 from settlement.domain.ladder import Rung
@@ -57,6 +58,18 @@ class ProposalDecided(Conflict):
         super().__init__("This proposal is decided already.")
 
 
+class ThirdPartyUndocumented(Conflict):
+    """Somebody else than the registered buyer paid, and nothing says why it counts."""
+
+    code = "third_party_undocumented"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Somebody else than the registered buyer paid. Attach a document and give a reason, for another person to "
+            "decide on, or send the money back (refund)."
+        )
+
+
 db.violation("uq_match_decisions_proposal_id", ProposalDecided)
 
 
@@ -69,6 +82,15 @@ class Wanted:
     amount_minor: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """Why the payment of a third party counts; of anybody else it may stay empty."""
+
+    third_party: bool
+    document_id: uuid.UUID | None
+    reason: str
+
+
 def match_line(
     session: Session,
     *,
@@ -76,14 +98,17 @@ def match_line(
     reference: str,
     parts: Sequence[dict[str, Any]],
     rung: Rung | None,
+    document_id: uuid.UUID | None = None,
+    reason: str = "",
     actor: Actor,
     at: datetime,
 ) -> matches.LineView:
     """Match what is open of a line with a reference that a person names, or several parts of lines and references.
 
     Parts are `{"line_id"?, "reference", "amount"}`; every one is matched in full or none at all. Above the limit of the
-    line's account nothing is matched yet: a proposal waits for a second person. Raises `NotFound`, `NothingToMatch`,
-    `PartsInvalid`, and `DoesNotMatch` with the finding when it cannot be for that.
+    line's account nothing is matched yet: a proposal waits for a second person. So does every payment of a third
+    party, with a document and a reason that say why it counts. Raises `NotFound`, `NothingToMatch`, `PartsInvalid`,
+    `ThirdPartyUndocumented`, and `DoesNotMatch` with the finding when it cannot be for that.
     """
     line = matches.lock_line(session, line_id)
     if bool(reference) == bool(parts):
@@ -91,8 +116,12 @@ def match_line(
     wanted = [Wanted(line_id, reference)] if reference else _wanted(line, parts)
     checked = _check(session, wanted)
     total = sum(one.amount_minor or 0 for one in checked)
-    if total > _limit(session, line):
-        _propose(session, line, checked, total, rung=rung, actor=actor, at=at)
+    third_party = _is_third_party(session, checked)
+    if third_party and not (document_id and reason):
+        raise ThirdPartyUndocumented
+    if third_party or total > _limit(session, line):
+        proof = Proof(third_party, _document(session, document_id, actor), reason)
+        _propose(session, line, checked, total, rung=rung, proof=proof, actor=actor, at=at)
     else:
         _carry_out(session, checked, whole=bool(reference), actor=actor, at=at)
     return matches.views(session, lines=[line])[0]
@@ -124,13 +153,41 @@ def _check(session: Session, wanted: Sequence[Wanted]) -> list[Wanted]:
         if amount > left[one.line_id]:
             raise PartsInvalid("The parts of a line come to more than is open of it.")
         left[one.line_id] -= amount
-        found = find_references(one.reference)
-        if len(found) != 1 or not matches.is_known(session, found[0]):
-            raise DoesNotMatch(Finding.UNKNOWN_REFERENCE)
-        if (kind_of(found[0]) is ReferenceKind.PAYMENT_ORDER) == (lines[one.line_id].amount_minor > 0):
-            raise DoesNotMatch(Finding.UNKNOWN_REFERENCE)
-        checked.append(Wanted(one.line_id, found[0], amount))
+        checked.append(Wanted(one.line_id, _meant(session, one.reference, lines[one.line_id]), amount))
     return checked
+
+
+def _meant(session: Session, text: str, line: StatementLine) -> str:
+    """Return the reference that a person means, of a notice its subject's; an order's for money in is one come back."""
+    found = find_references(text)
+    named = receipt_keys.named_by(session, found)
+    meant = list(dict.fromkeys(named[one].subject if one in named else one for one in found))
+    if len(meant) != 1 or not matches.is_known(session, meant[0]):
+        raise DoesNotMatch(Finding.UNKNOWN_REFERENCE)
+    if line.amount_minor < 0 and kind_of(meant[0]) is not ReferenceKind.PAYMENT_ORDER:
+        raise DoesNotMatch(Finding.UNKNOWN_REFERENCE)
+    return meant[0]
+
+
+def _is_third_party(session: Session, checked: Sequence[Wanted]) -> bool:
+    """Say whether a line of these was paid by somebody that nobody knows as a payer of what it is matched with."""
+    wanted = targets.load(session, {one.reference for one in checked})
+    lines = {one.line_id: session.get_one(StatementLine, one.line_id) for one in checked}
+    return any(
+        wanted[one.reference].kind is not ReferenceKind.PAYMENT_ORDER
+        and wanted[one.reference].payers.is_third_party(
+            lines[one.line_id].counterparty_name, lines[one.line_id].counterparty_account
+        )
+        for one in checked
+    )
+
+
+def _document(session: Session, document_id: uuid.UUID | None, actor: Actor) -> uuid.UUID | None:
+    """Return the id of a document that the operator kept; raise `NotFound`, also for a file of somebody else."""
+    kept = None if document_id is None else session.get(StoredFile, document_id)
+    if document_id is not None and (kept is None or kept.organisation_id != actor.organisation_id):
+        raise NotFound("document", document_id)
+    return document_id
 
 
 def _limit(session: Session, line: StatementLine) -> int:
@@ -163,6 +220,7 @@ def _propose(
     total: int,
     *,
     rung: Rung | None,
+    proof: Proof,
     actor: Actor,
     at: datetime,
 ) -> None:
@@ -178,6 +236,9 @@ def _propose(
         amount_minor=total,
         currency=line.currency,
         rung=rung,
+        third_party=proof.third_party,
+        document_id=proof.document_id,
+        reason=proof.reason,
         proposed_by_id=person,
         proposed_by=actor.name,
         proposed_at=at,
@@ -262,6 +323,8 @@ def record_reversal(
 
 def _reverse(session: Session, match: Match, *, reason: str, actor: Actor, at: datetime) -> Entry:
     on = local_date(at, BOOKS_ZONE)
+    if match.card_payout_id is not None:
+        return card_payouts.take_back(session, match=match, reason=reason, on=on, actor=actor, at=at)
     if match.deposit_id is None:
         return deals.take_payment_back(
             session, reference=match.reference, match_id=match.id, reason=reason, on=on, actor=actor, at=at

@@ -17,7 +17,7 @@ from marketplace import audit, db, outbox
 from marketplace.actor import Actor
 from marketplace.clock import local_date
 from marketplace.money import Money
-from settlement import deals, deciding, default_policies, deposits, ledger, matches, releases
+from settlement import deals, deciding, default_policies, deposits, ledger, matches, notice_views, releases
 from settlement.deal_models import Deal
 from settlement.default_models import DefaultPolicy, Forfeiture
 from settlement.domain import ledger as books
@@ -67,7 +67,7 @@ def _cancel(session: Session, deal: Deal, *, reason: str, actor: Actor, at: date
             line = matches.lock_line(session, match.line_id)
             deciding.record_reversal(session, match=match, line=line, entry=reversal, reason=reason, actor=actor, at=at)
     audit.transition(session, deal, "cancel", lifecycle=DEAL, actor=actor, at=at, reason=reason)
-    deal.deposit_minor = deal.received_minor = 0
+    deal.deposit_minor = deal.received_minor = deal.waived_minor = 0
     deal.cancelled_at = at
     session.flush()
     outbox.publish(session, DealCancelled(deal_id=deal.id), at=at)
@@ -95,7 +95,10 @@ def _forfeit(
     actor: Actor,
     at: datetime,
 ) -> None:
-    """Move the deposit out of reach of every release; only what this deal had of it while another award needs it."""
+    """Move the deposit out of reach of every release; only what this deal had of it while another award needs it.
+
+    A cent tail above the deposit is not lost: it goes back.
+    """
     if session.scalars(select(Forfeiture.id).where(Forfeiture.award_id == award.id)).first() is not None:
         return
     registration = auctions.require_registration(session, award.registration_id)
@@ -112,7 +115,7 @@ def _forfeit(
         policy_id=policy.id,
         cause=str(award.failure_cause),
         price_minor=award.price_minor,
-        amount_minor=min(applied, held) if shared else held,
+        amount_minor=min(applied if shared else registration.deposit_minor, held),
         currency=award.currency,
         forfeited_at=at,
     )
@@ -148,7 +151,7 @@ def fail_overdue_deal(session: Session, *, deal_id: uuid.UUID, reason: str, acto
     deal = deals.get_deal(session, deal_id, actor=actor)
     auctions.lock_award(session, deal.award_id)
     deal = deals.lock_deal(session, deal_id)
-    if not deal.overdue(local_date(at, ZONE)):
+    if not notice_views.is_overdue(session, deal, on=local_date(at, ZONE)):
         raise DealNotOverdue(deal.due_on)
     auctions.fail_award(session, award_id=deal.award_id, reason=reason, actor=actor, at=at)
     return deal
@@ -179,10 +182,11 @@ def preview_default(session: Session, *, deal_id: uuid.UUID, actor: Actor) -> De
     held = deposits.held(session, registration_id=deal.registration_id, currency=deal.currency)
     shared = releases.is_needed(session, listing_id=deal.listing_id, registration_id=deal.registration_id, but=award.id)
     waiting = releases.next_in_line(session, award)
+    required = auctions.require_registration(session, deal.registration_id).deposit
     return DefaultPreview(
         policy=default_policies.policy_of(session, award),
         price=deal.price,
-        forfeited=deal.deposit + Money(0 if shared else held, deal.currency),
+        forfeited=deal.deposit if shared else min(deal.deposit + Money(held, deal.currency), required),
         returned=deal.received,
         next_registration_id=None if waiting is None else waiting.registration_id,
         next_price=None if waiting is None else waiting.price,

@@ -63,14 +63,14 @@ def require_schedule(session: Session, schedule_id: uuid.UUID) -> FeeSchedule:
 
 def deductions_of(schedule: FeeSchedule) -> list[Deduction]:
     """Return the rules of a schedule."""
-    return read_deductions(Node(schedule.deductions, "/deductions"), schedule.currency)
+    return read_deductions(Node(schedule.deductions, "/deductions"), schedule.currency, inside=True)
 
 
 def add_schedule(
     session: Session, *, currency: str, valid_from_on: date, deductions: list[Any], actor: Actor, at: datetime
 ) -> FeeSchedule:
     """Add the next version for a currency; raise `BadDocument`, `UnknownPayee`, `StartsInThePast`."""
-    rows = read_deductions(Node(deductions, "/deductions"), currency)
+    rows = read_deductions(Node(deductions, "/deductions"), currency, inside=True)
     for row in rows:
         if row.payee not in PAYEE_ACCOUNTS:
             raise UnknownPayee(row.payee)

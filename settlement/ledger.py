@@ -12,7 +12,6 @@ from typing import Any, Final
 
 from sqlalchemy import (
     ARRAY,
-    Boolean,
     Select,
     Text,
     Uuid,
@@ -26,7 +25,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session, make_transient_to_detached
 
-from marketplace import clock, db
+from marketplace import arrays, clock, db
 from marketplace.actor import Actor
 from marketplace.money import Money
 from settlement.domain.ledger import (
@@ -104,7 +103,7 @@ def post_all(session: Session, drafts: Sequence[Draft], *, actor: Actor, at: dat
         return []
     given, fresh = _write_all(session, drafts, actor=actor, at=at)
     if len(drafts) == len(fresh) == 1:
-        return [_loaded(session, given, fresh[0])]
+        return [_loaded(session, given)]
     wanted = (
         func.unnest(
             bindparam("kinds", [draft.source_kind for draft in drafts], ARRAY(Text)),
@@ -123,8 +122,9 @@ def post_all(session: Session, drafts: Sequence[Draft], *, actor: Actor, at: dat
 
 
 def post_many(session: Session, drafts: Sequence[Draft], *, actor: Actor, at: datetime) -> None:
-    """Write many entries as `post_all` without reading them back; for thousands at a time."""
+    """Write many entries as `post_all` without reading them back; for thousands at a time, mostly on new accounts."""
     if drafts:
+        _open_accounts_of(session, drafts, at=at)
         _write_all(session, drafts, actor=actor, at=at)
 
 
@@ -137,16 +137,20 @@ def _write_all(
     given = _Given.of(drafts, actor=actor, at=at)
     fresh = _write(session, given)
     if fresh is None:
-        open_accounts(session, {(line.account, draft.currency) for draft in drafts for line in draft.lines}, at=at)
+        _open_accounts_of(session, drafts, at=at)
         fresh = _write(session, given)
         assert fresh is not None, "accounts are never removed"
     return given, fresh
 
 
+def _open_accounts_of(session: Session, drafts: Sequence[Draft], *, at: datetime) -> None:
+    open_accounts(session, {(line.account, draft.currency) for draft in drafts for line in draft.lines}, at=at)
+
+
 _WRITE: Final = """
 WITH line AS MATERIALIZED (
     SELECT l.entry_id, l.line, a.id AS account_id, l.currency, l.amount
-    FROM unnest(%b::uuid[], %b::bigint[], %b::text[], %b::text[], %b::bigint[])
+    FROM unnest(%s::uuid[], %s::bigint[], %s::text[], %s::text[], %s::bigint[])
         AS l(entry_id, line, key, currency, amount)
     LEFT JOIN accounts a ON a.key = l.key AND a.currency = l.currency::char(3)),
 missing AS (SELECT count(*) AS accounts FROM line WHERE account_id IS NULL),
@@ -154,7 +158,7 @@ fresh AS (
     INSERT INTO entries (id, source_kind, source_id, description, currency, value_on, reverses_id,
         posted_on, posted_at, posted_by)
     SELECT d.*, %s::date, %s::timestamptz, %s
-    FROM unnest(%b::uuid[], %b::text[], %b::uuid[], %b::text[], %b::text[], %b::date[], %s::uuid[]) AS d
+    FROM unnest(%s::uuid[], %s::text[], %s::uuid[], %s::text[], %s::text[], %s::date[], %s::uuid[]) AS d
     WHERE (SELECT accounts FROM missing) = 0
     ON CONFLICT (source_kind, source_id) DO NOTHING RETURNING id),
 written AS (
@@ -169,38 +173,44 @@ would be quadratic in the lines. Sent by the driver itself: it is the one statem
 
 @dataclass(frozen=True, slots=True)
 class _Given:
-    """Drafts as they are written: the values of the entries by the id that they get if they are new, and columns."""
+    """Drafts as they are written: the id that each gets if it is new, and the parameters of `_WRITE`."""
 
-    entries: dict[uuid.UUID, dict[str, Any]]
-    parameters: tuple[Any, ...]
+    drafts: Sequence[Draft]
+    ids: Sequence[uuid.UUID]
+    posted_on: date
+    at: datetime
+    by: str
 
     @classmethod
     def of(cls, drafts: Sequence[Draft], *, actor: Actor, at: datetime) -> "_Given":
-        posted_on = clock.local_date(at, BOOKS_ZONE)
-        same = {"posted_on": posted_on, "posted_at": at, "posted_by": actor.name}
-        entries = {
-            entry_id: {
-                "source_kind": draft.source_kind,
-                "source_id": draft.source_id,
-                "description": draft.description,
-                "currency": draft.currency,
-                "value_on": draft.value_on,
-                "reverses_id": draft.reverses_id,
-            }
-            | same
-            for entry_id, draft in zip(db.new_ids(len(drafts)), drafts, strict=True)
-        }
+        return cls(drafts, db.new_ids(len(drafts)), clock.local_date(at, BOOKS_ZONE), at, actor.name)
+
+    @property
+    def parameters(self) -> tuple[Any, ...]:
         lines = [
             (entry_id, number, line.account, draft.currency, line.amount_minor)
-            for entry_id, draft in zip(entries, drafts, strict=True)
+            for entry_id, draft in zip(self.ids, self.drafts, strict=True)
             for number, line in enumerate(draft.lines, start=1)
         ]
-        columns = [[row[number] for row in lines] for number in range(5)]
-        heads = [[values[name] for values in entries.values()] for name in _COLUMNS]
-        return cls(entries, (*columns, posted_on, at, actor.name, list(entries), *heads, posted_on))
-
-
-_COLUMNS: Final = ("source_kind", "source_id", "description", "currency", "value_on", "reverses_id")
+        entry_ids, numbers, accounts, currencies, amounts = zip(*lines, strict=True)
+        return (
+            arrays.uuids(entry_ids),
+            arrays.bigints(numbers),
+            arrays.texts(accounts),
+            arrays.texts(currencies),
+            arrays.bigints(amounts),
+            self.posted_on,
+            self.at,
+            self.by,
+            arrays.uuids(self.ids),
+            arrays.texts(draft.source_kind for draft in self.drafts),
+            arrays.uuids(draft.source_id for draft in self.drafts),
+            arrays.texts(draft.description for draft in self.drafts),
+            arrays.texts(draft.currency for draft in self.drafts),
+            arrays.dates(draft.value_on for draft in self.drafts),
+            arrays.uuids(draft.reverses_id for draft in self.drafts),
+            self.posted_on,
+        )
 
 
 def _write(session: Session, given: _Given) -> list[uuid.UUID] | None:
@@ -209,9 +219,21 @@ def _write(session: Session, given: _Given) -> list[uuid.UUID] | None:
     return None if missing else fresh
 
 
-def _loaded(session: Session, given: _Given, entry_id: uuid.UUID) -> Entry:
-    """Return the entry just written as a row of the session, without reading it back."""
-    row = Entry(id=entry_id, **given.entries[entry_id])
+def _loaded(session: Session, given: _Given) -> Entry:
+    """Return the one entry just written as a row of the session, without reading it back."""
+    (draft,), (entry_id,) = given.drafts, given.ids
+    row = Entry(
+        id=entry_id,
+        source_kind=draft.source_kind,
+        source_id=draft.source_id,
+        description=draft.description,
+        currency=draft.currency,
+        value_on=draft.value_on,
+        posted_on=given.posted_on,
+        posted_at=given.at,
+        posted_by=given.by,
+        reverses_id=draft.reverses_id,
+    )
     make_transient_to_detached(row)
     session.add(row)
     return row
@@ -223,30 +245,35 @@ def open_accounts(session: Session, keys: set[tuple[str, str]], *, at: datetime)
     missing = sorted(keys - found.keys())
     if missing:
         types = [account_type(key) for key, _ in missing]
-        session.execute(
-            text(
-                "INSERT INTO accounts (id, key, currency, kind, limited, created_at)"
-                " SELECT d.*, :at FROM unnest(:ids, :keys, :currencies, :kinds, :limits) AS d ON CONFLICT DO NOTHING"
-            ).bindparams(
-                bindparam("ids", db.new_ids(len(missing)), ARRAY(Uuid)),
-                bindparam("keys", [key for key, _ in missing], ARRAY(Text)),
-                bindparam("currencies", [currency for _, currency in missing], ARRAY(Text)),
-                bindparam("kinds", [one.kind.value for one in types], ARRAY(Text)),
-                bindparam("limits", [one.limited for one in types], ARRAY(Boolean)),
-                bindparam("at", at, db.UtcDateTime),
-            )
+        made = session.connection().exec_driver_sql(
+            _OPEN,
+            (
+                at,
+                arrays.uuids(db.new_ids(len(missing))),
+                arrays.texts(key for key, _ in missing),
+                arrays.texts(currency for _, currency in missing),
+                arrays.texts(one.kind.value for one in types),
+                [one.limited for one in types],
+            ),
         )
-        found = _account_ids(session, keys)
+        found |= {(key, currency): account_id for account_id, key, currency in made}
+        if len(found) < len(keys):
+            found = _account_ids(session, keys)
     return found
 
 
+_OPEN: Final = """
+INSERT INTO accounts (id, key, currency, kind, limited, created_at)
+SELECT d.*, %s::timestamptz FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::text[], %s::boolean[]) AS d
+ON CONFLICT DO NOTHING RETURNING id, key, currency
+"""
+
+
 def _account_ids(session: Session, keys: set[tuple[str, str]]) -> dict[tuple[str, str], uuid.UUID]:
-    wanted = (
-        func.unnest(bindparam("names", list({key for key, _ in keys}), ARRAY(Text)))
-        .table_valued("key")
-        .render_derived(name="w")
+    rows = session.connection().exec_driver_sql(
+        "SELECT id, key, currency FROM accounts WHERE key = ANY (%s::text[])",
+        (arrays.texts({key for key, _ in keys}),),
     )
-    rows = session.execute(select(Account.id, Account.key, Account.currency).join(wanted, wanted.c.key == Account.key))
     return {(key, currency): account_id for account_id, key, currency in rows if (key, currency) in keys}
 
 

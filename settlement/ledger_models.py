@@ -13,6 +13,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from marketplace.db import Base, currency, enum_column, key
 from marketplace.money import Money
 from settlement.domain.corrections import CorrectionState
+from settlement.domain.exchange import ExchangeState
 
 
 class ClosedDay(Base):
@@ -159,3 +160,75 @@ class CorrectionLimit(Base):
     def limit(self) -> Money:
         """The limit, inclusive."""
         return Money(self.limit_minor, self.currency)
+
+
+class CurrencyChange(Base):
+    """Money changed, as two bank lines show it: one took `sold`, the other brought `bought`. Two persons decide."""
+
+    __tablename__ = "currency_changes"
+    id: Mapped[uuid.UUID] = key()
+    state: Mapped[ExchangeState] = mapped_column(enum_column(ExchangeState))
+    sold_line_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("statement_lines.id"))
+    bought_line_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("statement_lines.id"))
+    sold_minor: Mapped[int]
+    sold_currency: Mapped[str] = currency()
+    bought_minor: Mapped[int]
+    bought_currency: Mapped[str] = currency()
+    reason: Mapped[str]
+    proposed_by_id: Mapped[uuid.UUID]
+    proposed_by: Mapped[str]
+    proposed_at: Mapped[datetime]
+    decided_by_id: Mapped[uuid.UUID | None]
+    decided_by: Mapped[str | None]
+    decided_at: Mapped[datetime | None]
+
+    __table_args__ = (
+        CheckConstraint("sold_minor > 0 AND bought_minor > 0 AND sold_currency <> bought_currency", "is_a_change"),
+        CheckConstraint("state <> 'posted' OR decided_by_id <> proposed_by_id", "four_eyes"),
+        CheckConstraint("(state = 'proposed') = (decided_by_id IS NULL)", "decided_by_somebody"),
+    )
+
+    @property
+    def sold(self) -> Money:
+        """What was given up."""
+        return Money(self.sold_minor, self.sold_currency)
+
+    @property
+    def bought(self) -> Money:
+        """What was received."""
+        return Money(self.bought_minor, self.bought_currency)
+
+
+class Revaluation(Base):
+    """The position of money changed, valued in a home currency for a day. `rates`: home for one, as decimal text.
+
+    `gain_minor`: what moved to the result, a loss below zero; none before it is posted.
+    """
+
+    __tablename__ = "revaluations"
+    id: Mapped[uuid.UUID] = key()
+    state: Mapped[ExchangeState] = mapped_column(enum_column(ExchangeState))
+    home: Mapped[str] = currency()
+    rates: Mapped[dict[str, Any]]
+    value_on: Mapped[date]
+    reason: Mapped[str]
+    gain_minor: Mapped[int | None]
+    entry_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("entries.id"))
+    proposed_by_id: Mapped[uuid.UUID]
+    proposed_by: Mapped[str]
+    proposed_at: Mapped[datetime]
+    decided_by_id: Mapped[uuid.UUID | None]
+    decided_by: Mapped[str | None]
+    decided_at: Mapped[datetime | None]
+
+    __table_args__ = (
+        CheckConstraint("state <> 'posted' OR decided_by_id <> proposed_by_id", "four_eyes"),
+        CheckConstraint("(state = 'proposed') = (decided_by_id IS NULL)", "decided_by_somebody"),
+        CheckConstraint("(state = 'posted') = (gain_minor IS NOT NULL)", "posted_has_a_result"),
+        Index("uq_revaluations_posted", "home", "value_on", unique=True, postgresql_where=text("state = 'posted'")),
+    )
+
+    @property
+    def gain(self) -> Money | None:
+        """Gain (above zero) or loss, once posted."""
+        return None if self.gain_minor is None else Money(self.gain_minor, self.home)

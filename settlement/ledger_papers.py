@@ -1,4 +1,4 @@
-"""The books as files: trial balance, statement of account, client-money check; each as CSV, XLSX or PDF.
+"""The books as files: trial balance, statement of account, client money, unapplied cash; each as CSV, XLSX or PDF.
 
 One table each, made once and written three ways, so that the three say the same. Amounts in a workbook are numbers as
 long as a spreadsheet holds them exactly; text never becomes a formula.
@@ -21,6 +21,7 @@ from settlement.domain.ledger import CHART
 from settlement.journal import AccountStatement
 from settlement.ledger_models import ClientMoneyCheck
 from settlement.trial_balance import TrialBalance
+from settlement.unapplied import UnappliedReport
 from settlement.words import Language, word
 from settlement.workbook import EXACT_BELOW
 
@@ -127,6 +128,34 @@ def client_money_table(checks: Sequence[ClientMoneyCheck], *, language: Language
             for row in checks
         ],
         widths=(26, 14, 26, 26, 22, 22, 22, 20),
+    )
+
+
+def unapplied_table(found: UnappliedReport, *, language: Language, at: datetime) -> Table:
+    """Lay out unapplied cash: a row for each receipt, then each currency's buckets, then its total."""
+    rows: list[list[Cell]] = [
+        [
+            one.since.isoformat(),
+            one.age_days,
+            "" if one.finding is None else one.finding.value,
+            one.payer_name,
+            one.remittance,
+            one.open,
+        ]
+        for one in found.items
+    ]
+    for bucket in found.buckets:
+        until = f"> {bucket.from_days - 1}" if bucket.to_days is None else f"{bucket.from_days} – {bucket.to_days}"
+        days = f"{until} {word('days', language)}"
+        rows.append([days, bucket.count, bucket.currency, "", word("subtotal", language), bucket.total])
+    rows += [["", "", total.currency, "", word("total", language), total] for total in found.totals]
+    names = ("since", "age_days", "kind", "counterparty", "remittance", "open_amount")
+    return Table(
+        title=word("unapplied_cash", language),
+        facts=[(word("made_at", language), format_instant(at))],
+        headings=[word(name, language) for name in names],
+        rows=rows,
+        widths=(26, 16, 30, 34, 42, 30),
     )
 
 

@@ -18,19 +18,30 @@ from marketplace import db
 from marketplace.actor import Actor
 from marketplace.errors import NotFound
 from marketplace.money import Money
-from settlement import deals, deposits, ledger, payments
+from settlement import deals, deposits, ledger, payments, receipt_keys, returned_payments, tolerances
 from settlement.bank_models import LineAssignment, MatchDecision, MatchProposal, MatchReversal
+from settlement.card_models import CardPayment
 from settlement.deal_models import Deal
 from settlement.domain import ledger as books
-from settlement.domain.matching import Finding, NothingToMatch, match_deposit, match_order
+from settlement.domain.matching import Finding, NothingToMatch, match_deposit, match_order, match_return
 from settlement.domain.orders import Payer, PaymentPurpose, Rail
 from settlement.domain.references import ReferenceKind, kind_of
-from settlement.models import Account, Match, PaymentOrder, Posting, StatementLine, WebhookEvent
+from settlement.models import Account, Match, PaymentOrder, Posting, StatementLine
 
 MATCHED = frozenset(
-    {Finding.EXACT, Finding.COMPLETES, Finding.PARTIAL, Finding.OVERPAYMENT, Finding.DEAL, Finding.ORDER}
+    {
+        Finding.EXACT,
+        Finding.COMPLETES,
+        Finding.PARTIAL,
+        Finding.OVERPAYMENT,
+        Finding.DEAL,
+        Finding.ORDER,
+        Finding.SURPLUS,
+        Finding.RETURNED,
+        Finding.CARD_PAYOUT,
+    }
 )
-_OPEN_REGISTRATIONS = frozenset({"applied", "approved"})
+OPEN_REGISTRATIONS = frozenset({"applied", "approved"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +158,7 @@ def match_receipt(
     match: Match,
     received: Money,
     reference: str,
-    receipt: StatementLine | WebhookEvent,
+    receipt: StatementLine | CardPayment,
     actor: Actor,
     at: datetime,
 ) -> Finding:
@@ -162,8 +173,9 @@ def match_receipt(
         received,
         required=Money(registration.deposit_minor, registration.currency),
         held_minor=deposits.held(session, registration_id=registration.id, currency=registration.currency),
-        is_open=registration.state.value in _OPEN_REGISTRATIONS
+        is_open=registration.state.value in OPEN_REGISTRATIONS
         and not deposits.is_spent(session, registration_id=registration.id),
+        tail_minor=receipt_keys.tails_of(session, [reference]).get(reference, 0),
     )
     if decision.applied_minor:
         deposit = deposits.open_deposit(session, registration_id=registration.id, at=at)
@@ -210,7 +222,11 @@ def _match_deal(
     if not taken or not used:
         return Finding.DEAL_REFUSED
     _add(session, match, reference, Money(used, line.currency), actor=actor, at=at)
-    return Finding.OVERPAYMENT if used < amount_minor else Finding.DEAL
+    if used == amount_minor:
+        return Finding.DEAL
+    excess = Money(amount_minor - used, line.currency)
+    let_go = tolerances.surplus_let_go(session, subject=reference, currency=line.currency, on=line.booked_on)
+    return Finding.SURPLUS if excess <= let_go else Finding.OVERPAYMENT
 
 
 def _match_order(
@@ -226,9 +242,24 @@ def _match_order(
     order = payments.order_by_reference(session, reference, for_update=True)
     assert order is not None
     paid = Money(amount_minor, line.currency)
+    if line.amount_minor > 0:
+        finding = match_return(paid, ordered=order.amount, state=order.state)
+        if finding is Finding.RETURNED:
+            returned_payments.return_order(session, order=order, line=line, actor=actor, at=at)
+            match.payment_order_id = order.id
+            _add(session, match, reference, paid, actor=actor, at=at)
+        return finding
     finding = match_order(paid, ordered=order.amount, state=order.state)
     if finding is Finding.ORDER:
-        payments.settle_order(session, order=order, line_id=line.id, value_on=line.value_on, actor=actor, at=at)
+        payments.settle_order(
+            session,
+            order=order,
+            paid_from=books.unexplained(line.id),
+            line_id=line.id,
+            value_on=line.value_on,
+            actor=actor,
+            at=at,
+        )
         match.payment_order_id = order.id
         _add(session, match, reference, paid, actor=actor, at=at)
     return finding

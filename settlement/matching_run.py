@@ -6,7 +6,7 @@ here: such lines wait in the exception queue, where `settlement.suggesting` says
 """
 
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
@@ -21,6 +21,8 @@ from settlement import deposits, ledger, matches, receipt_keys, targets
 from settlement.domain import ledger as books
 from settlement.domain.ladder import Movement, OpenItems, by_key
 from settlement.domain.matching import Finding, choose_reference, match_deposit
+from settlement.domain.names import plain_account
+from settlement.domain.notices import Named, subjects
 from settlement.domain.orders import Rail
 from settlement.domain.references import ReferenceKind, find_references
 from settlement.models import StatementLine
@@ -62,6 +64,7 @@ class NewLine:
             sub_account=row["sub_account"],
             payer_name=row["counterparty_name"],
             payer_account=row["counterparty_account"],
+            account=plain_account(row["account_number"]),
         )
 
 
@@ -81,8 +84,11 @@ def decide(session: Session, lines: Sequence[NewLine], *, actor: Actor, at: date
 
     Writes nothing but accounts: `row["finding"]` of each line and the decisions returned are for `write`.
     """
+    notices = receipt_keys.named_by(session, {reference for line in lines for reference in line.references})
+    for line in lines if notices else ():
+        line.references = subjects(line.references, notices, on=line.row["booked_on"])
     known = targets.load(session, {reference for line in lines for reference in line.references})
-    _resolve(session, lines, known)
+    _resolve(session, lines, known, notices)
     targets.lock_deposits(session, {line.target.id: line.target for line in lines if line.target}.values(), at=at)
     decisions = Decisions()
     for line in lines:
@@ -92,7 +98,9 @@ def decide(session: Session, lines: Sequence[NewLine], *, actor: Actor, at: date
     return decisions
 
 
-def _resolve(session: Session, lines: Sequence[NewLine], known: dict[str, Target]) -> None:
+def _resolve(
+    session: Session, lines: Sequence[NewLine], known: dict[str, Target], notices: Mapping[str, Named]
+) -> None:
     """The rungs by reference, then, for lines without any, the rung by key."""
     bare: list[NewLine] = []
     for line in lines:
@@ -102,7 +110,8 @@ def _resolve(session: Session, lines: Sequence[NewLine], known: dict[str, Target
             continue
         chosen = choose_reference(line.references, incoming=incoming, known=known.__contains__)
         if isinstance(chosen, Finding):
-            line.finding = chosen
+            is_void = chosen is Finding.UNKNOWN_REFERENCE and not notices.keys().isdisjoint(line.references)
+            line.finding = Finding.NOTICE_VOID if is_void else chosen
             if chosen is Finding.NO_REFERENCE and incoming:
                 bare.append(line)
         else:
@@ -112,9 +121,9 @@ def _resolve(session: Session, lines: Sequence[NewLine], known: dict[str, Target
         amounts={(line.row["currency"], line.row["amount_minor"]) for line in bare},
         sub_accounts={line.row["sub_account"] for line in bare if line.row["sub_account"]},
     )
-    if not keys:
+    if not keys.references:
         return
-    keyed = targets.load(session, {row.reference for row in keys})
+    keyed = targets.load(session, keys.references)
     keyed |= {reference: known[reference] for reference in keyed.keys() & known.keys()}
     items = OpenItems(targets.open_items(keyed.values(), keys))
     for line in bare:
@@ -138,6 +147,7 @@ def _decide(line: NewLine, target: Target, decisions: Decisions, *, actor: Actor
         required=Money(target.required_minor, target.currency),
         held_minor=target.held_minor,
         is_open=target.is_open,
+        tail_minor=target.tail_minor,
     )
     line.finding = decision.finding
     if decision.applied_minor:

@@ -1,7 +1,8 @@
-"""Rows of money: the books, bank statements and their lines, matches, deposits, payment orders, card payments.
+"""Rows of money: the books, bank statements and their lines, matches, deposits, payment orders.
 
 Accounts, entries, postings, statements and matches are only ever added (triggers `…_append_only`). Rows of deals are
-in `settlement.deal_models`.
+in `settlement.deal_models`, of what is asked for in `settlement.notice_models`, of card payments in
+`settlement.card_models`.
 """
 
 import uuid
@@ -13,7 +14,6 @@ from sqlalchemy import (
     ForeignKey,
     ForeignKeyConstraint,
     Index,
-    LargeBinary,
     UniqueConstraint,
     text,
 )
@@ -58,8 +58,7 @@ class Entry(Base):
 
     __table_args__ = (
         UniqueConstraint("source_kind", "source_id"),
-        UniqueConstraint("id", "currency", "posted_on"),
-        UniqueConstraint("reverses_id"),
+        Index("uq_entries_reverses_id", "reverses_id", unique=True, postgresql_where=text("reverses_id IS NOT NULL")),
         CheckConstraint("posted_on = CAST(timezone('Asia/Shanghai', posted_at) AS date)", "posted_on_is_its_day"),
         Index("ix_entries_posted_on_id", "posted_on", "id"),
     )
@@ -68,7 +67,8 @@ class Entry(Base):
 class Posting(Base):
     """A line of an entry: debit +, credit −. PostgreSQL checks that those of an entry add up to zero.
 
-    `posted_on` is the entry's own (composite key), so that the tail after a snapshot is one range of an index.
+    `posted_on` is the entry's own, so that the tail after a snapshot is one range of an index. Both keys are declared
+    and checked by the statement trigger `postings_add_up`, once for each distinct one, without locks of the rows.
     """
 
     __tablename__ = "postings"
@@ -81,9 +81,7 @@ class Posting(Base):
 
     __table_args__ = (
         ForeignKeyConstraint(["account_id", "currency"], ["accounts.id", "accounts.currency"]),
-        ForeignKeyConstraint(
-            ["entry_id", "currency", "posted_on"], ["entries.id", "entries.currency", "entries.posted_on"]
-        ),
+        ForeignKeyConstraint(["entry_id"], ["entries.id"]),
         CheckConstraint("amount_minor <> 0", "amount_not_zero"),
         Index(
             "ix_postings_account_id_posted_on",
@@ -230,10 +228,18 @@ class PaymentOrder(Base):
     sent_at: Mapped[datetime | None]
     settled_at: Mapped[datetime | None]
     settled_by_line_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("statement_lines.id"))
+    first_approved_by_id: Mapped[uuid.UUID | None]
+    first_approved_by: Mapped[str | None]
+    returned_at: Mapped[datetime | None]
+    returned_by_line_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("statement_lines.id"))
 
     __table_args__ = (
         UniqueConstraint("reference"),
         UniqueConstraint("settled_by_line_id"),
+        UniqueConstraint("returned_by_line_id"),
+        CheckConstraint("approved_by_id <> first_approved_by_id", "two_approvers"),
+        CheckConstraint("first_approved_by_id <> proposed_by_id", "first_approver_is_another"),
+        CheckConstraint("(state = 'returned') = (returned_by_line_id IS NOT NULL)", "returned_by_a_line"),
         CheckConstraint("amount_minor > 0", "amount_above_zero"),
         CheckConstraint("approved_by_id <> proposed_by_id", "four_eyes"),
         CheckConstraint("state IN ('proposed', 'cancelled') OR approved_by_id IS NOT NULL", "approver_known"),
@@ -242,7 +248,7 @@ class PaymentOrder(Base):
             "source_kind",
             "source_id",
             unique=True,
-            postgresql_where=text("state <> 'cancelled'"),
+            postgresql_where=text("state NOT IN ('cancelled', 'returned')"),
         ),
         Index("ix_payment_orders_payee_organisation_id", "payee_organisation_id"),
     )
@@ -251,6 +257,27 @@ class PaymentOrder(Base):
     def amount(self) -> Money:
         """What is to be paid."""
         return Money(self.amount_minor, self.currency)
+
+
+class PaymentLimit(Base):
+    """Above what amount two persons besides the proposer's side approve a payment; the newest of a currency counts."""
+
+    __tablename__ = "payment_limits"
+    id: Mapped[uuid.UUID] = key()
+    currency: Mapped[str] = currency()
+    two_approvals_above_minor: Mapped[int]
+    created_at: Mapped[datetime]
+    created_by: Mapped[str]
+
+    __table_args__ = (
+        CheckConstraint("two_approvals_above_minor >= 0", "limit_not_negative"),
+        Index("ix_payment_limits_currency", "currency", "id"),
+    )
+
+    @property
+    def limit(self) -> Money:
+        """Up to this amount one approval is enough."""
+        return Money(self.two_approvals_above_minor, self.currency)
 
 
 class BankAccount(Base):
@@ -268,54 +295,17 @@ class BankAccount(Base):
     created_by: Mapped[str]
 
 
-class CardPayment(Base):
-    """A deposit that a buyer wants to pay through Stripe: at most one PaymentIntent for a registration."""
-
-    __tablename__ = "card_payments"
-    id: Mapped[uuid.UUID] = key()
-    registration_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("registrations.id"))
-    organisation_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("organisations.id"))
-    amount_minor: Mapped[int]
-    currency: Mapped[str] = currency()
-    intent_id: Mapped[str]
-    created_at: Mapped[datetime]
-
-    __table_args__ = (
-        UniqueConstraint("registration_id"),
-        UniqueConstraint("intent_id"),
-        CheckConstraint("amount_minor > 0", "amount_above_zero"),
-    )
-
-    @property
-    def amount(self) -> Money:
-        """What the buyer is asked to pay."""
-        return Money(self.amount_minor, self.currency)
-
-
-class WebhookEvent(Base):
-    """An event that Stripe sent, as it came, once. `outcome` says what we did about it."""
-
-    __tablename__ = "webhook_events"
-    id: Mapped[uuid.UUID] = key()
-    event_id: Mapped[str]
-    kind: Mapped[str]
-    body: Mapped[bytes] = mapped_column(LargeBinary)
-    received_at: Mapped[datetime]
-    outcome: Mapped[str]
-
-    __table_args__ = (UniqueConstraint("event_id"),)
-
-
 class Match(Base):
-    """What a receipt (a statement line, or a card payment's event) was found to be for, and the entry that says so."""
+    """What a receipt (a statement line, or a card payment) was found to be for, and the entry that says so."""
 
     __tablename__ = "matches"
     id: Mapped[uuid.UUID] = key()
     line_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("statement_lines.id"), index=True)
-    webhook_event_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("webhook_events.id"))
+    card_payment_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("card_payments.id"))
     reference: Mapped[str]
     deposit_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("deposits.id"), index=True)
     payment_order_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("payment_orders.id"))
+    card_payout_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("card_payouts.id"))
     amount_minor: Mapped[int]
     currency: Mapped[str] = currency()
     automatic: Mapped[bool]
@@ -326,9 +316,9 @@ class Match(Base):
     rail: Mapped[Rail] = mapped_column(enum_column(Rail))
 
     __table_args__ = (
-        CheckConstraint("(line_id IS NULL) <> (webhook_event_id IS NULL)", "one_receipt"),
+        CheckConstraint("(line_id IS NULL) <> (card_payment_id IS NULL)", "one_receipt"),
         CheckConstraint("amount_minor > 0", "amount_above_zero"),
-        UniqueConstraint("webhook_event_id"),
+        UniqueConstraint("card_payment_id"),
     )
 
     @property

@@ -29,6 +29,15 @@ class AccountRegistered(Conflict):
         super().__init__("This account is registered in this currency already.")
 
 
+class NoOwnAccount(Conflict):
+    """Nobody can be asked to pay in a currency that we have no account in."""
+
+    code = "no_own_account"
+
+    def __init__(self, currency: str) -> None:
+        super().__init__(f"None of our own accounts that fits is in {currency}; register it first.", currency=currency)
+
+
 db.violation("uq_own_accounts_number_key_currency", AccountRegistered)
 
 
@@ -82,6 +91,21 @@ def require_account(session: Session, account_id: uuid.UUID) -> OwnAccount:
     if row is None:
         raise NotFound("own account", account_id)
     return row
+
+
+def oldest_of(session: Session, *, currency: str) -> OwnAccount | None:
+    """Return our first account in a currency, None when we have none."""
+    return session.scalars(
+        select(OwnAccount).where(OwnAccount.currency == currency).order_by(OwnAccount.id).limit(1)
+    ).first()
+
+
+def require_oldest(session: Session, *, currency: str) -> OwnAccount:
+    """Return our first account in a currency; raise `NoOwnAccount`."""
+    found = oldest_of(session, currency=currency)
+    if found is None:
+        raise NoOwnAccount(currency)
+    return found
 
 
 def account_of(session: Session, *, number: str, currency: str) -> OwnAccount:

@@ -11,16 +11,28 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from auctions import service as auctions
-from marketplace import audit, db, outbox
+from marketplace import audit, db, errands, outbox
 from marketplace.actor import SYSTEM, Actor, OrganisationKind
 from marketplace.errors import NotFound
+from marketplace.money import Money
 from marketplace.parties import service as parties
 from settlement import client_money, ledger
+from settlement.domain import cards
 from settlement.domain import ledger as books
-from settlement.domain.orders import PAYMENT_ORDER, Payer, PaymentOrderState, PaymentPurpose, Rail, check_approval
+from settlement.domain.orders import (
+    GONE,
+    PAYMENT_ORDER,
+    CarriedOutByWorker,
+    Payer,
+    PaymentOrderState,
+    PaymentPurpose,
+    Rail,
+    check_approval,
+    needs_two_approvals,
+)
 from settlement.domain.references import ReferenceKind, new_reference
-from settlement.events import PaymentOrderSettled
-from settlement.models import BankAccount, PaymentOrder
+from settlement.events import PaymentOrderFailed, PaymentOrderSettled
+from settlement.models import BankAccount, Entry, PaymentLimit, PaymentOrder
 
 
 def propose_order(
@@ -57,7 +69,7 @@ def propose_order(
     existing = _live_order(session, source_kind, source_id)
     if existing is not None:
         return existing
-    payee = payer or _payee(session, payee_organisation_id, currency)
+    payee = payer or payee_of(session, payee_organisation_id, currency=currency)
     order = PaymentOrder(
         id=db.new_id(),
         reference=new_reference(ReferenceKind.PAYMENT_ORDER),
@@ -94,12 +106,13 @@ def _live_order(session: Session, source_kind: str, source_id: uuid.UUID) -> Pay
         select(PaymentOrder).where(
             PaymentOrder.source_kind == source_kind,
             PaymentOrder.source_id == source_id,
-            PaymentOrder.state != PaymentOrderState.CANCELLED,
+            PaymentOrder.state.not_in(GONE),
         )
     ).one_or_none()
 
 
-def _payee(session: Session, organisation_id: uuid.UUID | None, currency: str) -> Payer:
+def payee_of(session: Session, organisation_id: uuid.UUID | None, *, currency: str) -> Payer:
+    """Return whom and where to pay: the newest bank account of an organisation, else its name without an account."""
     if organisation_id is None:
         return Payer(name="", account="")
     found = newest_bank_account(session, organisation_id, currency=currency)
@@ -177,32 +190,78 @@ def list_orders(
 
 
 def approve_order(session: Session, *, order_id: uuid.UUID, actor: Actor, at: datetime) -> PaymentOrder:
-    """Approve by a person other than the proposer.
+    """Approve by a person other than the proposer; above the limit of the currency two persons have been at it.
 
-    Raises `SamePerson`, `PersonNeeded`, `IllegalMove`, `ClientMoneyMissing` while the check of its currency fails.
-
-    An order without a payee account takes the one that the payee has given meanwhile.
+    An order that the clockwork proposed above the limit waits, still proposed, for a second approver after the first.
+    Raises `SamePerson`, `PersonNeeded`, `IllegalMove`, `ClientMoneyMissing` while the check of its currency fails. An
+    order without a payee account takes the one that the payee has given meanwhile. One on
+    the rail `stripe` is carried out by a worker from here on.
     """
     order = require_order(session, order_id, actor=actor, for_update=True)
+    PAYMENT_ORDER.move(order.state, "approve")
     check_approval(proposed_by_id=order.proposed_by_id, approver_id=actor.user_id)
+    check_approval(proposed_by_id=order.first_approved_by_id, approver_id=actor.user_id)
     client_money.require_passed(session, currency=order.currency)
+    limit = limit_of(session, currency=order.currency)
+    if order.first_approved_by_id is None and needs_two_approvals(
+        order.amount_minor, limit_minor=limit, proposed_by_id=order.proposed_by_id
+    ):
+        order.first_approved_by_id, order.first_approved_by = actor.user_id, actor.name
+        session.flush()
+        audit.record(session, actor=actor, at=at, subject=order, verb="approve_first")
+        return order
     audit.transition(session, order, "approve", lifecycle=PAYMENT_ORDER, actor=actor, at=at)
     order.approved_by_id, order.approved_by, order.approved_at = actor.user_id, actor.name, at
     if not order.payee_account and order.payee_organisation_id is not None:
-        payee = _payee(session, order.payee_organisation_id, order.currency)
+        payee = payee_of(session, order.payee_organisation_id, currency=order.currency)
         order.payee_name, order.payee_account = payee.name, payee.account
     session.flush()
+    if order.rail is Rail.STRIPE:
+        errands.ask(session, kind=cards.MAKE_REFUND, subject=str(order.id), at=at)
     return order
 
 
+def limit_of(session: Session, *, currency: str) -> int | None:
+    """Return up to how many minor units one approval is enough, None where nobody set a limit."""
+    newest = select(PaymentLimit.two_approvals_above_minor).where(PaymentLimit.currency == currency)
+    return session.scalars(newest.order_by(PaymentLimit.id.desc()).limit(1)).first()
+
+
+def set_limit(session: Session, *, limit: Money, actor: Actor, at: datetime) -> PaymentLimit:
+    """Say above what amount two persons approve, from now on; zero or more."""
+    row = PaymentLimit(
+        id=db.new_id(),
+        currency=limit.currency,
+        two_approvals_above_minor=limit.minor,
+        created_at=at,
+        created_by=actor.name,
+    )
+    session.add(row)
+    session.flush()
+    audit.record(session, actor=actor, at=at, subject=row, verb="set", after={"limit": str(row.limit)})
+    return row
+
+
+def list_limits(session: Session, *, cursor: str | None, limit: int) -> db.Page[PaymentLimit]:
+    """Return a page of the limits that were set, newest first; the newest of a currency counts."""
+    return db.page(session, select(PaymentLimit), key_column=PaymentLimit.id, cursor=cursor, limit=limit)
+
+
 def send_order(session: Session, *, order_id: uuid.UUID, actor: Actor, at: datetime) -> PaymentOrder:
-    """Say that the bank was told to pay; raise `IllegalMove`, `ClientMoneyMissing`."""
+    """Say that the bank was told to pay; raise `IllegalMove`, `ClientMoneyMissing`, `CarriedOutByWorker`."""
     order = require_order(session, order_id, actor=actor, for_update=True)
+    if order.rail is Rail.STRIPE:
+        raise CarriedOutByWorker
+    mark_sent(session, order=order, actor=actor, at=at)
+    return order
+
+
+def mark_sent(session: Session, *, order: PaymentOrder, actor: Actor, at: datetime) -> None:
+    """Write down that an order, locked by the caller, is on its way; raise `IllegalMove`, `ClientMoneyMissing`."""
     client_money.require_passed(session, currency=order.currency)
     audit.transition(session, order, "send", lifecycle=PAYMENT_ORDER, actor=actor, at=at)
     order.sent_at = at
     session.flush()
-    return order
 
 
 def cancel_order(session: Session, *, order_id: uuid.UUID, reason: str, actor: Actor, at: datetime) -> PaymentOrder:
@@ -212,6 +271,27 @@ def cancel_order(session: Session, *, order_id: uuid.UUID, reason: str, actor: A
     """
     order = require_order(session, order_id, actor=actor, for_update=True)
     audit.transition(session, order, "cancel", lifecycle=PAYMENT_ORDER, actor=actor, at=at, reason=reason)
+    _give_back(session, order, reason=reason, actor=actor, at=at)
+    return order
+
+
+def fail_order(session: Session, *, order: PaymentOrder, reason: str, actor: Actor, at: datetime) -> None:
+    """Write down that a sent order, locked by the caller, did not reach its payee, or came back from it after all.
+
+    Its money is again where it came from, and another order may be proposed for it. Raises `IllegalMove`.
+    """
+    was_settled = order.state is PaymentOrderState.SETTLED
+    audit.transition(session, order, "fail", lifecycle=PAYMENT_ORDER, actor=actor, at=at, reason=reason)
+    order.settled_at = None
+    if was_settled:
+        settled = select(Entry.id).where(Entry.source_kind == "payment_order.settled", Entry.source_id == order.id)
+        entry_id = session.execute(settled).scalar_one()
+        ledger.reverse(session, entry_id=entry_id, reason=reason, value_on=at.date(), actor=actor, at=at)
+    _give_back(session, order, reason=reason, actor=actor, at=at)
+    outbox.publish(session, PaymentOrderFailed(payment_order_id=order.id, purpose=order.purpose.value), at=at)
+
+
+def _give_back(session: Session, order: PaymentOrder, *, reason: str, actor: Actor, at: datetime) -> None:
     ledger.post(
         session,
         source_kind="payment_order.cancelled",
@@ -226,11 +306,11 @@ def cancel_order(session: Session, *, order_id: uuid.UUID, reason: str, actor: A
         at=at,
     )
     if order.registration_id is not None:
-        _cover_again(session, order.registration_id, actor=actor, at=at)
-    return order
+        cover_again(session, registration_id=order.registration_id, actor=actor, at=at)
 
 
-def _cover_again(session: Session, registration_id: uuid.UUID, *, actor: Actor, at: datetime) -> None:
+def cover_again(session: Session, *, registration_id: uuid.UUID, actor: Actor, at: datetime) -> None:
+    """Cover a registration whose deposit is held in full again; otherwise nothing happens."""
     registration = auctions.require_registration(session, registration_id)
     held_minor = ledger.credit(session, books.deposits(registration_id), currency=registration.currency)
     if held_minor >= registration.deposit_minor:
@@ -238,9 +318,19 @@ def _cover_again(session: Session, registration_id: uuid.UUID, *, actor: Actor, 
 
 
 def settle_order(
-    session: Session, *, order: PaymentOrder, line_id: uuid.UUID, value_on: date, actor: Actor, at: datetime
+    session: Session,
+    *,
+    order: PaymentOrder,
+    paid_from: str,
+    line_id: uuid.UUID | None = None,
+    value_on: date,
+    actor: Actor,
+    at: datetime,
 ) -> None:
-    """Settle a sent order, locked by the caller, by the bank's line that paid it (posted as unexplained before)."""
+    """Settle a sent order, locked by the caller: the money left `paid_from`.
+
+    That is the `unexplained` of the bank's line `line_id`, or the `card_clearing` of a refund to a card.
+    """
     audit.transition(session, order, "settle", lifecycle=PAYMENT_ORDER, actor=actor, at=at)
     order.settled_at, order.settled_by_line_id = at, line_id
     ledger.post(
@@ -248,9 +338,7 @@ def settle_order(
         source_kind="payment_order.settled",
         source_id=order.id,
         description=f"{order.reference} paid",
-        lines=books.transfer(
-            debit=books.in_payment(order.id), credit=books.unexplained(line_id), amount_minor=order.amount_minor
-        ),
+        lines=books.transfer(debit=books.in_payment(order.id), credit=paid_from, amount_minor=order.amount_minor),
         currency=order.currency,
         value_on=value_on,
         actor=actor,
@@ -306,6 +394,22 @@ def list_bank_accounts(session: Session, *, cursor: str | None, limit: int, acto
     if not actor.sees_everything:
         query = query.where(BankAccount.organisation_id == actor.organisation_id)
     return db.page(session, query, key_column=BankAccount.id, cursor=cursor, limit=limit)
+
+
+def unsent_orders_to(session: Session, *, payee_account: str) -> list[PaymentOrder]:
+    """Lock and return the orders to a payee's account that can still be cancelled, oldest first."""
+    return list(
+        session.scalars(
+            select(PaymentOrder)
+            .where(
+                PaymentOrder.payee_account == payee_account,
+                PaymentOrder.state.in_((PaymentOrderState.PROPOSED, PaymentOrderState.APPROVED)),
+            )
+            .order_by(PaymentOrder.id)
+            .with_for_update()
+            .execution_options(populate_existing=True)
+        )
+    )
 
 
 def orders_to_send(session: Session, *, rail: Rail = Rail.WIRE) -> list[PaymentOrder]:

@@ -5,6 +5,7 @@ Three steps, each idempotent and in its own transaction: `distribute_deal`, `rec
 
 import json
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -20,13 +21,16 @@ from marketplace.clock import local_date
 from marketplace.db import Page
 from marketplace.money import Money
 from marketplace.packages import service as packages
-from settlement import allocation, deals, fees, ledger, payments
+from settlement import allocation, closings, deals, fees, ledger, parts, payments, sold, third_parties
 from settlement.allocation import Claims
+from settlement.closing_models import ThirdPartyClaim
 from settlement.deal_models import Allocation, Deal, DealDeduction
 from settlement.domain import deal as rules
 from settlement.domain import funds_flow
 from settlement.domain import ledger as books
-from settlement.domain.deal import DEAL, DISTRIBUTED, DealState, NotDistributed, PackageShared
+from settlement.domain.closing import Terms
+from settlement.domain.deal import DEAL, DISTRIBUTED, DealState, NotDistributed
+from settlement.domain.decisions import TermsUndecided
 from settlement.domain.funds_flow import FundsFlow
 from settlement.domain.ledger import Line
 from settlement.domain.orders import PaymentPurpose
@@ -40,23 +44,35 @@ def distribute_deal(session: Session, *, deal_id: uuid.UUID, actor: Actor, at: d
     """Distribute a paid and signed deal: deductions, net to the seller, a part for every case. Twice is once.
 
     Everything is posted, allocated and proposed in this one transaction; the payout waits for a second person's
-    approval. Raises `IllegalMove` before the deal is ready, `PackageShared` while another deal of the listing stands,
-    `NoWeights`, `DeductionAboveRest`.
+    approval. Raises `IllegalMove` before the deal is ready, `LotsWithoutCases`, `TermsUndecided`, and what
+    `closing.close` raises.
     """
     deal = deals.lock_deal(session, deal_id)
     if deal.state in DISTRIBUTED:
         return deal
     DEAL.move(deal.state, "distribute")
-    _check_whole_package(session, deal)
+    if closings.are_undecided(session, deal_id):
+        raise TermsUndecided
+    terms = closings.read_in_force(session, deal)
     flow = preview(session, deal)
     claims = claims_of(session, deal)
-    amounts = funds_flow.allocation(flow.net, claims.weights, claims.keys)
+    closed = closings.close(session, deal, terms=terms) if terms != Terms() else None
+    if closed is None:
+        amounts = funds_flow.allocation(flow.net, claims.weights, claims.keys)
+    else:
+        amounts = np.array(closed.net, dtype=np.int64)
     deal.net_minor, deal.case_count = flow.net.minor, len(claims.keys)
     session.flush()
     _keep_deductions(session, deal, flow)
     allocation.store(session, deal_id=deal.id, claims=claims, amounts=amounts)
-    _post(session, deal, flow, actor=actor, at=at)
-    _propose_payout(session, deal, flow.net, actor=actor, at=at)
+    third = third_parties.keep(session, deal, flow=flow, closed=closed, claims=claims)
+    first = flow.net if closed is None else Money(sum(closed.first), deal.currency)
+    shares = None if closed is None else list(zip(claims.case_ids, closed.first, strict=True))
+    parts.open_first(session, deal=deal, shares=shares, amount_minor=first.minor, actor=actor, at=at)
+    held = Money.zero(deal.currency) if closed is None else closed.holdback
+    _post(session, deal, flow, third, held=held, first=first, actor=actor, at=at)
+    third_parties.propose_payments(session, deal, claims=third, actor=actor, at=at)
+    _propose_payout(session, deal, first, actor=actor, at=at)
     audit.transition(session, deal, "distribute", lifecycle=DEAL, actor=actor, at=at)
     deal.distributed_at = at
     session.flush()
@@ -64,28 +80,18 @@ def distribute_deal(session: Session, *, deal_id: uuid.UUID, actor: Actor, at: d
     return deal
 
 
-def _check_whole_package(session: Session, deal: Deal) -> None:
-    others = select(Deal.id).where(
-        Deal.listing_id == deal.listing_id, Deal.id != deal.id, Deal.state != DealState.CANCELLED
-    )
-    if session.scalars(others).first() is not None:
-        raise PackageShared
-
-
 def preview(session: Session, deal: Deal) -> FundsFlow:
-    """Return the funds flow of a deal by the fee schedule it is pinned to; the same before and after it is posted."""
-    schedule = fees.require_schedule(session, deal.fee_schedule_id)
-    return funds_flow.flow(price=deal.price, deposit=deal.deposit, deductions=fees.deductions_of(schedule))
+    """Return the funds flow of a deal by its pinned fee schedule and its terms; the same before and after posting."""
+    return closings.flow_of(session, deal)
 
 
 def claims_of(session: Session, deal: Deal) -> Claims:
-    """Return the cases of the deal's package; a weight is principal + interest at the cut-off, minor units."""
-    frozen = packages.frozen_cases(session, deal.package_id)
-    return Claims(
-        [one.case_id for one in frozen],
-        [one.case_key for one in frozen],
-        np.fromiter((one.principal + one.interest for one in frozen), dtype=np.int64, count=len(frozen)),
-    )
+    """Return the cases of a deal: of its package, or of its lots; a weight is principal + interest at the cut-off.
+
+    In minor units. Raises `LotsWithoutCases`.
+    """
+    columns = sold.columns(session, deal)
+    return Claims(columns.case_ids, columns.keys, columns.principal + columns.interest)
 
 
 def _keep_deductions(session: Session, deal: Deal, flow: FundsFlow) -> None:
@@ -103,9 +109,21 @@ def _keep_deductions(session: Session, deal: Deal, flow: FundsFlow) -> None:
     session.flush()
 
 
-def _post(session: Session, deal: Deal, flow: FundsFlow, *, actor: Actor, at: datetime) -> None:
-    owed = [(fees.PAYEE_ACCOUNTS[taken.payee], taken.amount) for taken in flow.deductions]
-    owed.append((books.payable(deal.seller_organisation_id), flow.net))
+def _post(
+    session: Session,
+    deal: Deal,
+    flow: FundsFlow,
+    third: Sequence[ThirdPartyClaim],
+    *,
+    held: Money,
+    first: Money,
+    actor: Actor,
+    at: datetime,
+) -> None:
+    ours = [(fees.PAYEE_ACCOUNTS.get(taken.payee), taken.amount) for taken in flow.deductions]
+    owed = [(account, amount) for account, amount in ours if account is not None]
+    owed += [(third_parties.account_of(row), row.paid) for row in third]
+    owed += [(books.holdback(deal.id), held), (books.payable(deal.seller_organisation_id), first)]
     ledger.post(
         session,
         source_kind="deal.distributed",
@@ -144,13 +162,12 @@ def record_proceeds(session: Session, *, deal_id: uuid.UUID, actor: Actor, at: d
     """Tell collection what every case of a deal received; twice changes nothing. Raises `NotDistributed`."""
     deal = deals.lock_deal(session, deal_id)
     _require_distributed(deal)
-    rows = session.execute(select(Allocation.case_id, Allocation.amount_minor).where(Allocation.deal_id == deal_id))
     collection.record_proceeds(
         session,
         package_id=deal.package_id,
         source_kind=SOURCE,
         source_id=deal.id,
-        amounts=[(case_id, amount) for case_id, amount in rows],
+        amounts=parts.first_shares(session, deal_id=deal_id),
         currency=deal.currency,
         actor=actor,
         at=at,
@@ -164,7 +181,8 @@ def settle_deal(session: Session, *, deal_id: uuid.UUID, actor: Actor, at: datet
     if deal.state is DealState.SETTLED:
         return deal
     audit.transition(session, deal, "settle", lifecycle=DEAL, actor=actor, at=at)
-    packages.sell_package(session, package_id=deal.package_id, actor=actor, at=at)
+    own = sold.of_lots(session, deal)
+    packages.sell_package(session, deal.package_id, case_ids=None if own is None else sorted(own), actor=actor, at=at)
     deal.settled_at = at
     session.flush()
     settled = DealSettled(deal_id=deal.id, package_id=deal.package_id, buyer_organisation_id=deal.buyer_organisation_id)
@@ -226,10 +244,21 @@ def funds_flow_document(session: Session, *, deal_id: uuid.UUID, actor: Actor) -
         "currency": deal.currency,
         "price": deal.price.text,
         "deposit": deal.deposit.text,
-        "deductions": fees.require_schedule(session, deal.fee_schedule_id).deductions,
+        "deductions": _as_split(session, deal),
         "cases": [
             {"case": key, "weight": Money(weight, deal.currency).text}
             for key, weight in zip(claims.keys, claims.weights.tolist(), strict=True)
         ],
     }
     return json.dumps(document, ensure_ascii=False, indent=1).encode()
+
+
+def _as_split(session: Session, deal: Deal) -> list[Any]:
+    """Return the deductions in the words of the funds flow document, which knows no terms and nothing inside."""
+    rows = fees.require_schedule(session, deal.fee_schedule_id).deductions
+    if not closings.terms_in_force(session, deal.id) and all(row["kind"] != "percent_inside" for row in rows):
+        return rows
+    return [
+        {"name": taken.name, "payee": taken.payee, "kind": "amount", "amount": taken.amount.text}
+        for taken in preview(session, deal).deductions
+    ]

@@ -10,19 +10,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, func, select, tuple_
 from sqlalchemy.orm import Session
 
 from collection import service as collection
 from marketplace.actor import Actor
 from marketplace.db import Page
 from marketplace.money import Money
-from settlement import deals, ledger, payouts
+from settlement import deals, ledger, parts, payouts, third_parties
 from settlement.bank_models import MatchReversal
+from settlement.closing_models import Adjustment, AdjustmentCover, DealPart, ThirdPartyClaim
 from settlement.deal_models import Allocation, Deal, DealDeduction
 from settlement.domain import ledger as books
 from settlement.domain.deal import DISTRIBUTED, DealState
-from settlement.domain.orders import PaymentOrderState, PaymentPurpose
+from settlement.domain.decisions import PartState, ThirdPartyKind
+from settlement.domain.orders import GONE, PaymentPurpose
 from settlement.fees import PAYEE_ACCOUNTS
 from settlement.models import Account, Deposit, Entry, Match, PaymentOrder, Posting, StatementLine
 
@@ -190,7 +192,8 @@ def _price_figures(session: Session, deal: Deal) -> list[Found]:
 
 def _deduction_figures(session: Session, deal: Deal) -> list[Found]:
     flow = payouts.preview(session, deal)
-    posted = sum(_posted(session, "deal.distributed", deal.id, key) for key in sorted(set(PAYEE_ACCOUNTS.values())))
+    keys = [*sorted(set(PAYEE_ACCOUNTS.values())), *_accounts_of(session, deal, liens=False)]
+    posted = sum(_posted(session, "deal.distributed", deal.id, key) for key in keys)
     return [
         (Group.DEDUCTIONS, Figure.FLOW_DEDUCTIONS, "deal_deductions", _deducted(session, deal)),
         (
@@ -199,22 +202,70 @@ def _deduction_figures(session: Session, deal: Deal) -> list[Found]:
             "fee_schedules",
             sum(taken.amount.minor for taken in flow.deductions),
         ),
-        (Group.DEDUCTIONS, Figure.LEDGER_FEES, "postings: commission, vat", -posted),
+        (Group.DEDUCTIONS, Figure.LEDGER_FEES, "postings: commission, vat, third_party", -posted),
     ]
 
 
 def _net_figures(session: Session, deal: Deal) -> list[Found]:
     payable = books.payable(deal.seller_organisation_id)
     allocated = select(func.coalesce(func.sum(Allocation.amount_minor), 0)).where(Allocation.deal_id == deal.id)
-    receipts = collection.proceeds_total(session, source_kind=payouts.SOURCE, source_id=deal.id)
+    receipts = _receipts(session, deal)
+    owed = [payable, books.holdback(deal.id), *_accounts_of(session, deal, liens=True)]
+    posted = sum(_posted(session, "deal.distributed", deal.id, key) for key in owed)
+    kept = _kept(session, deal)
     return [
         (Group.NET, Figure.FLOW_NET, "deals.net_minor", deal.net_minor or 0),
         (Group.NET, Figure.RECOMPUTED_NET, "fee_schedules", payouts.preview(session, deal).net.minor),
-        (Group.NET, Figure.LEDGER_NET, f"postings: {payable}", -_posted(session, "deal.distributed", deal.id, payable)),
+        (Group.NET, Figure.LEDGER_NET, f"postings: {payable}, holdback, lien", -posted),
         (Group.NET, Figure.ALLOCATIONS, "allocations", int(session.execute(allocated).scalar_one())),
-        (Group.NET, Figure.CASE_RECEIPTS, "case_receipts", receipts),
-        (Group.NET, Figure.PAYOUT, "statement_lines, postings: in_payment", sum(_payout_parts(session, deal))),
+        (Group.NET, Figure.CASE_RECEIPTS, "case_receipts, third_party_claims, postings: holdback", receipts + kept),
+        (
+            Group.NET,
+            Figure.PAYOUT,
+            "statement_lines, postings: in_payment, holdback, third_party_claims",
+            sum(_payout_parts(session, deal)) + kept,
+        ),
     ]
+
+
+def _accounts_of(session: Session, deal: Deal, *, liens: bool) -> list[str]:
+    """Accounts of the third parties of a deal: those with a lien on a case, or the others."""
+    rows = session.scalars(
+        select(ThirdPartyClaim).where(
+            ThirdPartyClaim.deal_id == deal.id, (ThirdPartyClaim.kind == ThirdPartyKind.LIEN) == liens
+        )
+    )
+    return [third_parties.account_of(row) for row in rows]
+
+
+def _shared_out(deal: Deal) -> Select[uuid.UUID]:
+    """The parts of a deal after the first that its cases have received."""
+    return select(DealPart.id).where(
+        DealPart.deal_id == deal.id, DealPart.number > 1, DealPart.state == PartState.SHARED_OUT
+    )
+
+
+def _receipts(session: Session, deal: Deal) -> int:
+    total = collection.proceeds_total(session, source_kind=payouts.SOURCE, source_id=deal.id)
+    for part_id in session.scalars(_shared_out(deal)):
+        total += collection.proceeds_total(session, source_kind=parts.SOURCE, source_id=part_id)
+    return total
+
+
+def _kept(session: Session, deal: Deal) -> int:
+    """What no case received of the net: paid to liens, still kept back, or used out of the holdback for adjustments."""
+    liens = session.scalar(
+        select(func.coalesce(func.sum(ThirdPartyClaim.paid_minor), 0)).where(
+            ThirdPartyClaim.deal_id == deal.id, ThirdPartyClaim.kind == ThirdPartyKind.LIEN
+        )
+    )
+    used = session.scalar(
+        select(func.coalesce(func.sum(AdjustmentCover.amount_minor), 0))
+        .join(Adjustment, Adjustment.id == AdjustmentCover.adjustment_id)
+        .where(Adjustment.deal_id == deal.id, AdjustmentCover.statement_line_id.is_(None))
+    )
+    held = ledger.credit(session, books.holdback(deal.id), currency=deal.currency)
+    return int(liens or 0) + int(used or 0) + held
 
 
 def _posted(session: Session, source_kind: str, source_id: uuid.UUID, account: str) -> int:
@@ -229,7 +280,10 @@ def _posted(session: Session, source_kind: str, source_id: uuid.UUID, account: s
 
 
 def _received(session: Session, deal: Deal) -> int:
-    """What came in for the deal: the winner's deposit less what went back of it, and what paid the balance."""
+    """What came in for the deal: what paid the balance, what is left of the winner's deposit, what was let go.
+
+    Of a bidder that won several lots with one deposit, less what its other deals have of it.
+    """
     deposit = session.scalar(
         select(func.coalesce(func.sum(Match.amount_minor), 0))
         .join(Deposit, Deposit.id == Match.deposit_id)
@@ -239,7 +293,7 @@ def _received(session: Session, deal: Deal) -> int:
         select(func.coalesce(func.sum(PaymentOrder.amount_minor), 0)).where(
             PaymentOrder.registration_id == deal.registration_id,
             PaymentOrder.purpose == PaymentPurpose.DEPOSIT_REFUND,
-            PaymentOrder.state != PaymentOrderState.CANCELLED,
+            PaymentOrder.state.not_in(GONE),
         )
     )
     balance = session.scalar(
@@ -247,7 +301,12 @@ def _received(session: Session, deal: Deal) -> int:
             Match.reference == deal.reference, Match.id.not_in(select(MatchReversal.match_id))
         )
     )
-    return int(deposit or 0) - int(returned or 0) + int(balance or 0)
+    elsewhere = session.scalar(
+        select(func.coalesce(func.sum(Deal.deposit_minor), 0)).where(
+            Deal.registration_id == deal.registration_id, Deal.id != deal.id
+        )
+    )
+    return int(deposit or 0) - int(returned or 0) - int(elsewhere or 0) + int(balance or 0) + deal.waived_minor
 
 
 def _deducted(session: Session, deal: Deal) -> int:
@@ -259,9 +318,10 @@ def _payout_parts(session: Session, deal: Deal) -> tuple[int, int]:
     """Return what the bank's own lines show as paid to the seller, and what is set aside for it in the books."""
     orders = session.scalars(
         select(PaymentOrder).where(
-            PaymentOrder.source_kind == payouts.SOURCE,
-            PaymentOrder.source_id == deal.id,
-            PaymentOrder.state != PaymentOrderState.CANCELLED,
+            tuple_(PaymentOrder.source_kind, PaymentOrder.source_id).in_(
+                [(payouts.SOURCE, deal.id), *((parts.SOURCE, one) for one in session.scalars(_shared_out(deal)))]
+            ),
+            PaymentOrder.state.not_in(GONE),
         )
     ).all()
     ids = [order.settled_by_line_id for order in orders if order.settled_by_line_id is not None]

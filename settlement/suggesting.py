@@ -1,5 +1,6 @@
 """What an open line may be for: the whole ladder over everything that waits for money. Reads, never chooses."""
 
+import dataclasses
 import uuid
 from typing import Any, Final
 
@@ -10,6 +11,7 @@ from marketplace.money import Money
 from settlement import matches, receipt_keys, targets
 from settlement.domain.ladder import Movement, OpenItems, Suggestion, suggest
 from settlement.domain.matching import OPEN, NothingToMatch
+from settlement.domain.names import plain_account
 from settlement.domain.references import find_references
 from settlement.models import StatementLine
 
@@ -27,6 +29,9 @@ def suggestions(session: Session, *, line_id: uuid.UUID) -> list[Suggestion]:
     if not open_minor:
         raise NothingToMatch
     movement = _movement(line, open_minor)
+    notices = receipt_keys.named_by(session, movement.references)
+    named = tuple(dict.fromkeys(notices[one].subject if one in notices else one for one in movement.references))
+    movement = dataclasses.replace(movement, references=named)
     waiting = targets.load_open(session)
     keys = receipt_keys.keys_for(
         session,
@@ -67,6 +72,7 @@ def _movement(line: StatementLine, open_minor: int) -> Movement:
         sub_account=line.sub_account,
         payer_name=line.counterparty_name,
         payer_account=line.counterparty_account,
+        account=plain_account(line.account_number),
     )
 
 

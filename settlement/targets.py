@@ -16,18 +16,20 @@ from sqlalchemy.orm import Session
 from auctions import service as auctions
 from marketplace.clock import local_date
 from marketplace.parties import service as parties
-from settlement import deposits, ledger
-from settlement.bank_models import MatchReversal, ReceiptKey
+from settlement import deposits, ledger, receipt_keys
+from settlement.bank_models import MatchReversal
 from settlement.deal_models import Deal
 from settlement.domain import ledger as books
 from settlement.domain.deal import OPEN_FOR_PAYMENT, ZONE
 from settlement.domain.ladder import OpenItem
 from settlement.domain.names import is_third_party, plain_account, plain_name
-from settlement.domain.orders import PaymentOrderState, PaymentPurpose
+from settlement.domain.orders import GONE, PaymentOrderState, PaymentPurpose
 from settlement.domain.references import ReferenceKind, kind_of
 from settlement.models import Account, BankAccount, Deposit, Entry, Match, PaymentOrder, Posting
+from settlement.receipt_keys import Keys
 
 _OPEN_REGISTRATIONS = frozenset({"applied", "approved"})
+_NO_KEYS = Keys()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,10 @@ class Payers:
 
 @dataclass(slots=True)
 class Target:
-    """Something that a reference names. `held_minor` counts up while lines are decided on in memory."""
+    """Something that a reference names. `held_minor` counts up while lines are decided on in memory.
+
+    `tail_minor`: the cents above `required_minor` that a notice of a deposit asks for.
+    """
 
     reference: str
     id: uuid.UUID
@@ -56,6 +61,7 @@ class Target:
     required_minor: int
     held_minor: int
     is_open: bool
+    tail_minor: int = 0
     due_on: date | None = None
     payee_name: str = ""
     payee_account: str = ""
@@ -80,7 +86,7 @@ def payer_key(name: str, account: str) -> str:
 
 
 def load(session: Session, references: Collection[str]) -> dict[str, Target]:
-    """Return what references name; unknown ones are left out."""
+    """Return what references name; unknown ones, and those of notices (`receipt_keys.named_by`), are left out."""
     wanted: dict[ReferenceKind, set[str]] = {kind: set() for kind in ReferenceKind}
     for reference in references:
         wanted[kind_of(reference)].add(reference)
@@ -119,10 +125,8 @@ def lock_deposits(session: Session, targets: Iterable[Target], *, at: datetime) 
         target.is_open = target.is_open and target.id not in spent
 
 
-def open_items(targets: Iterable[Target], keys: Sequence[ReceiptKey] = ()) -> list[OpenItem]:
+def open_items(targets: Iterable[Target], keys: Keys = _NO_KEYS) -> list[OpenItem]:
     """Return targets as the ladder sees them, with the keys that were given out for them; closed ones are left out."""
-    amounts = {row.reference: row.amount_minor for row in keys if row.amount_minor is not None}
-    numbers = {row.reference: row.sub_account for row in keys if row.sub_account is not None}
     return [
         OpenItem(
             reference=target.reference,
@@ -132,8 +136,8 @@ def open_items(targets: Iterable[Target], keys: Sequence[ReceiptKey] = ()) -> li
             names=tuple(sorted(target.payers.names | ({target.payee_name} if target.payee_name else set()))),
             accounts=_item_accounts(target),
             due_on=target.due_on,
-            key_minor=amounts.get(target.reference),
-            sub_account=numbers.get(target.reference, ""),
+            tails=keys.tails.get(target.reference, ()),
+            sub_account=keys.sub_accounts.get(target.reference, ""),
         )
         for target in targets
         if target.open_minor
@@ -158,6 +162,7 @@ def _deposits(session: Session, registrations: Sequence[auctions.Registration]) 
     keys = {books.deposits(row.id): row for row in registrations}
     held = _held(session, keys)
     spent = _spent(session, {row.id for row in registrations})
+    tails = receipt_keys.tails_of(session, [row.reference for row in registrations])
     made = select(Deposit.registration_id, Deposit.id).where(
         Deposit.registration_id == _ids(row.id for row in registrations)
     )
@@ -171,6 +176,7 @@ def _deposits(session: Session, registrations: Sequence[auctions.Registration]) 
             required_minor=row.deposit_minor,
             held_minor=held.get((key, row.currency), 0),
             is_open=row.state.value in _OPEN_REGISTRATIONS and row.id not in spent,
+            tail_minor=tails.get(row.reference, 0),
             due_on=local_date(row.applied_at, ZONE),
             deposit_id=known.get(row.id),
         )
@@ -229,7 +235,7 @@ def _spent(session: Session, registration_ids: Collection[uuid.UUID]) -> set[uui
         select(PaymentOrder.registration_id).where(
             PaymentOrder.registration_id == _ids(registration_ids),
             PaymentOrder.purpose == PaymentPurpose.DEPOSIT_REFUND,
-            PaymentOrder.state != PaymentOrderState.CANCELLED,
+            PaymentOrder.state.not_in(GONE),
         )
     )
     spent = {one for one in refunded if one is not None}

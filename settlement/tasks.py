@@ -14,7 +14,21 @@ from sqlalchemy.orm import Session
 from marketplace.actor import SYSTEM
 from marketplace.module import Module
 from marketplace.outbox import Subscription
-from settlement import deal_api, deals, default_api, defaults, ledger_tasks, money_tasks, payouts, releases
+from settlement import (
+    aftersale_api,
+    card_tasks,
+    closing_api,
+    closings,
+    deal_api,
+    deals,
+    default_api,
+    defaults,
+    ledger_tasks,
+    money_tasks,
+    notices,
+    payouts,
+    releases,
+)
 
 
 def open_awarded_deal(session: Session, payload: Mapping[str, Any], at: datetime) -> None:
@@ -49,6 +63,11 @@ def release_losers(session: Session, payload: Mapping[str, Any], at: datetime) -
     releases.release_losers(session, deal_id=_deal(payload), actor=SYSTEM, at=at)
 
 
+def issue_balance_notice(session: Session, payload: Mapping[str, Any], at: datetime) -> None:
+    """`deal.opened`: the buyer is asked for the balance."""
+    notices.issue_balance(session, deal_id=_deal(payload), actor=SYSTEM, at=at)
+
+
 def confirm_contract(session: Session, payload: Mapping[str, Any], at: datetime) -> None:
     """`deal.contract_signed`: auctions learns of it."""
     deals.confirm_contract(session, deal_id=_deal(payload), actor=SYSTEM, at=at)
@@ -60,13 +79,20 @@ def release_runner_up(session: Session, payload: Mapping[str, Any], at: datetime
 
 
 def distribute_ready_deal(session: Session, payload: Mapping[str, Any], at: datetime) -> None:
-    """`deal.ready`: entries, allocations, the proposed payout."""
+    """`deal.ready`: entries, allocations, the payout; undecided terms come first, and their decision asks again."""
+    if closings.are_undecided(session, _deal(payload)):
+        return
     payouts.distribute_deal(session, deal_id=_deal(payload), actor=SYSTEM, at=at)
 
 
 def record_proceeds(session: Session, payload: Mapping[str, Any], at: datetime) -> None:
     """`deal.distributed`: every case shows what it received."""
     payouts.record_proceeds(session, deal_id=_deal(payload), actor=SYSTEM, at=at)
+
+
+def freeze_cases(session: Session, payload: Mapping[str, Any], at: datetime) -> None:
+    """`deal.distributed`: price, net and proceeds of every case are written down."""
+    closings.freeze_cases(session, deal_id=_deal(payload), actor=SYSTEM, at=at)
 
 
 def settle_recorded_deal(session: Session, payload: Mapping[str, Any], at: datetime) -> None:
@@ -84,18 +110,29 @@ SUBSCRIPTIONS: Final = (
     Subscription("award.failed", handle_failed_award),
     Subscription("award.released", release_bidder),
     Subscription("deal.opened", release_losers),
+    Subscription("deal.opened", issue_balance_notice),
     Subscription("deal.contract_signed", confirm_contract),
     Subscription("deal.contract_signed", release_runner_up),
     Subscription("deal.ready", distribute_ready_deal),
     Subscription("deal.distributed", record_proceeds),
+    Subscription("deal.distributed", freeze_cases),
     Subscription("deal.proceeds_recorded", settle_recorded_deal),
 )
 
 module = Module(
     name="settlement",
-    blueprints=(*money_tasks.BLUEPRINTS, *ledger_tasks.BLUEPRINTS, deal_api.blueprint, default_api.blueprint),
-    subscriptions=(*money_tasks.SUBSCRIPTIONS, *SUBSCRIPTIONS),
+    blueprints=(
+        *money_tasks.BLUEPRINTS,
+        *card_tasks.BLUEPRINTS,
+        *ledger_tasks.BLUEPRINTS,
+        deal_api.blueprint,
+        default_api.blueprint,
+        closing_api.blueprint,
+        aftersale_api.blueprint,
+    ),
+    subscriptions=(*money_tasks.SUBSCRIPTIONS, *card_tasks.SUBSCRIPTIONS, *SUBSCRIPTIONS),
     jobs=money_tasks.JOBS,
-    periodic=(*money_tasks.PERIODIC, *ledger_tasks.PERIODIC),
+    errands=card_tasks.ERRANDS,
+    periodic=(*money_tasks.PERIODIC, *card_tasks.PERIODIC, *ledger_tasks.PERIODIC),
     commands=ledger_tasks.commands,
 )

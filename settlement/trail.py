@@ -49,8 +49,10 @@ _COLUMNS: Final = """
 _OF_CASE: Final = text(
     f"""
     SELECT d.id AS deal_id, d.reference, d.state, d.currency, d.price_minor, d.net_minor, d.case_count,
-           d.seller_organisation_id, d.buyer_organisation_id, a.case_key, a.weight, a.amount_minor, {_COLUMNS}
-    FROM allocations a JOIN deals d ON d.id = a.deal_id {ENTRIES_AND_LINES}
+           d.seller_organisation_id, d.buyer_organisation_id, a.case_key, a.weight, a.amount_minor,
+           k.price_minor AS case_price_minor, {_COLUMNS}
+    FROM allocations a JOIN deals d ON d.id = a.deal_id
+    LEFT JOIN case_closings k ON k.deal_id = a.deal_id AND k.case_id = a.case_id {ENTRIES_AND_LINES}
       AND a.case_id = :case_id
     ORDER BY d.id, e.id, l.id
     """  # noqa: S608 - fixed fragments of this module, values are bound
@@ -116,7 +118,10 @@ class TrailEntry:
 
 @dataclass(frozen=True, slots=True)
 class TrailDeal:
-    """A deal that the case was sold in, what the case received of it, and every entry and bank line of it."""
+    """A deal that the case was sold in, what the case received of it, and every entry and bank line of it.
+
+    `case_price` is the part of the price that was paid for the case, frozen at the closing; None until it is written.
+    """
 
     deal_id: uuid.UUID
     reference: str
@@ -126,6 +131,7 @@ class TrailDeal:
     price: Money
     net: Money
     case_count: int
+    case_price: Money | None
     allocated: Money
     entries: tuple[TrailEntry, ...]
 
@@ -169,6 +175,7 @@ def money_trail(session: Session, *, case_id: uuid.UUID, actor: Actor) -> MoneyT
                 price=money(first["price_minor"]),
                 net=money(first["net_minor"]),
                 case_count=first["case_count"],
+                case_price=None if first["case_price_minor"] is None else money(first["case_price_minor"]),
                 allocated=money(first["amount_minor"]),
                 entries=_entries(part, shown=actor.sees_everything),
             )

@@ -1,13 +1,13 @@
 """Commitments to the books of sealed auctions, and what the ceremony reveals of them; veiled entries.
 
-Revision: 0027_sealed_chain, after 0022_deals.
+Revision: 0027_sealed_chain, after 0026_books_speed.
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0027_sealed_chain"
-down_revision = "0022_deals"
+down_revision = "0026_books_speed"
 branch_labels = None
 depends_on = None
 

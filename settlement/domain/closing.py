@@ -110,9 +110,7 @@ class Closing:
 
 def close(*, price: Money, deposit: Money, deductions: Sequence[Deduction], terms: Terms, cases: Cases) -> Closing:
     """Close a sale. Raises `DeductionAboveRest`, `NoWeights`, `CapsBelowTotal`, `HoldbackAboveProceeds`."""
-    flow = funds_flow.flow(price=price, deposit=deposit, deductions=[*deductions, *terms.deductions])
-    senior = pay_by_rank(flow.net.minor, [claim for claim in terms.claims if claim.case is None])
-    flow = _less(flow, senior)
+    flow, senior = price_flow(price=price, deposit=deposit, deductions=deductions, terms=terms)
     net = _net_shares(flow.net, cases, capped=terms.capped)
     liens = _pay_liens(net, cases.keys, [claim for claim in terms.claims if claim.case is not None])
     proceeds = dict(zip(cases.keys, net, strict=True))
@@ -123,7 +121,7 @@ def close(*, price: Money, deposit: Money, deductions: Sequence[Deduction], term
     values = list(proceeds.values())
     return Closing(
         flow=flow,
-        senior=tuple(senior),
+        senior=senior,
         liens=tuple(liens),
         price=funds_flow.allocation(price, cases.weights, cases.keys).tolist(),
         net=net,
@@ -131,6 +129,18 @@ def close(*, price: Money, deposit: Money, deductions: Sequence[Deduction], term
         holdback=holdback,
         first=allocate((whole - holdback).minor, values, cases.keys).tolist() if whole else values,
     )
+
+
+def price_flow(
+    *, price: Money, deposit: Money, deductions: Sequence[Deduction], terms: Terms
+) -> tuple[FundsFlow, tuple[Paid, ...]]:
+    """Return what leaves the price before the cases share it, senior claims as the last deductions, and those claims.
+
+    Needs no case. Raises `DeductionAboveRest`.
+    """
+    flow = funds_flow.flow(price=price, deposit=deposit, deductions=[*deductions, *terms.deductions])
+    senior = pay_by_rank(flow.net.minor, [claim for claim in terms.claims if claim.case is None])
+    return _less(flow, senior), tuple(senior)
 
 
 def pay_by_rank(minor: int, claims: Sequence[Claim]) -> list[Paid]:

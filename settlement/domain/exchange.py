@@ -5,13 +5,51 @@ against `fx_position` in its own. The two positions together are what the change
 left in the home currency is gain (credit) or loss (debit), moved to `fx_result` so that the position is worth nothing.
 """
 
+import enum
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Final
 
-from marketplace.errors import Invalid
+from marketplace.errors import Conflict, Invalid
+from marketplace.lifecycle import Lifecycle
 from marketplace.money import Money, Rounding
 from settlement.domain.ledger import FX_POSITION, FX_RESULT, Line, transfer
+
+
+class ExchangeState(enum.StrEnum):
+    """Where a change of money, or a valuation of what was changed, stands: two persons decide, always."""
+
+    PROPOSED = "proposed"
+    POSTED = "posted"
+    REJECTED = "rejected"
+
+
+EXCHANGE: Final = Lifecycle(
+    "exchange",
+    ExchangeState.PROPOSED,
+    (
+        (ExchangeState.PROPOSED, "approve", ExchangeState.POSTED),
+        (ExchangeState.PROPOSED, "reject", ExchangeState.REJECTED),
+    ),
+)
+
+
+class LinesChanged(Conflict):
+    """What is open of the lines is not what was proposed."""
+
+    code = "lines_changed"
+
+    def __init__(self) -> None:
+        super().__init__("What is open of the two bank lines is not what was proposed; reject it and propose it anew.")
+
+
+class RevaluedAlready(Conflict):
+    """The position is valued once for a day in a home currency."""
+
+    code = "revalued_already"
+
+    def __init__(self) -> None:
+        super().__init__("The position was valued for this day already; what comes later is valued on a later day.")
 
 
 class NothingChanged(Invalid):

@@ -56,7 +56,10 @@ class Reason(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Movement:
-    """A line of our account, or what is open of it. `amount_minor` above zero; `incoming` says which way it goes."""
+    """A line of our account, or what is open of it. `amount_minor` above zero; `incoming` says which way it goes.
+
+    `account`: ours, as compared.
+    """
 
     line: str
     amount_minor: int
@@ -67,13 +70,23 @@ class Movement:
     sub_account: str = ""
     payer_name: str = ""
     payer_account: str = ""
+    account: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CentTail:
+    """An exact amount that was asked for on one of our accounts (as compared), until a day of the bank's booking."""
+
+    account: str
+    amount_minor: int
+    until: date
 
 
 @dataclass(frozen=True, slots=True)
 class OpenItem:
     """Something that waits for money. `accounts` are the payer's own, as compared (`names.plain_account`).
 
-    `key_minor` is the exact amount that was asked for with a unique cent tail.
+    `tails` are the exact amounts that were asked for with a unique cent tail.
     """
 
     reference: str
@@ -83,7 +96,7 @@ class OpenItem:
     names: tuple[str, ...] = ()
     accounts: frozenset[str] = frozenset()
     due_on: date | None = None
-    key_minor: int | None = None
+    tails: tuple[CentTail, ...] = ()
     sub_account: str = ""
 
 
@@ -112,7 +125,9 @@ class OpenItems:
 
     items: Sequence[OpenItem]
     by_reference: dict[str, OpenItem] = field(default_factory=dict)
-    _by_key: dict[tuple[bool, str, int], list[OpenItem]] = field(default_factory=lambda: defaultdict(list))
+    _by_tail: dict[tuple[bool, str, str, int], list[tuple[OpenItem, date]]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
     _by_sub_account: dict[tuple[bool, str, str], list[OpenItem]] = field(default_factory=lambda: defaultdict(list))
     _by_amount: dict[tuple[bool, str, int], list[OpenItem]] = field(default_factory=lambda: defaultdict(list))
     _by_account: dict[tuple[bool, str, str], list[OpenItem]] = field(default_factory=lambda: defaultdict(list))
@@ -121,8 +136,8 @@ class OpenItems:
         for item in self.items:
             side = (item.incoming, item.currency)
             self.by_reference[item.reference] = item
-            if item.key_minor is not None:
-                self._by_key[*side, item.key_minor].append(item)
+            for tail in item.tails:
+                self._by_tail[*side, tail.account, tail.amount_minor].append((item, tail.until))
             if item.sub_account:
                 self._by_sub_account[*side, plain_account(item.sub_account)].append(item)
             self._by_amount[*side, item.open_minor].append(item)
@@ -136,7 +151,8 @@ class OpenItems:
         found = self._by_sub_account.get((*side, number), []) if number else []
         if found:
             return found, Reason.SUB_ACCOUNT
-        return self._by_key.get((*side, movement.amount_minor), []), Reason.CENT_TAIL
+        tailed = self._by_tail.get((*side, movement.account, movement.amount_minor), [])
+        return [item for item, until in tailed if movement.booked_on <= until], Reason.CENT_TAIL
 
     def of_amount(self, movement: Movement) -> list[OpenItem]:
         """Items of which exactly the movement's amount is open."""

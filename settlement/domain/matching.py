@@ -23,6 +23,10 @@ class Finding(enum.StrEnum):
     PARTIAL = "partial"
     DEAL = "deal"
     ORDER = "order"
+    SURPLUS = "surplus"
+    RETURNED = "returned"
+    CHANGED = "changed"
+    CARD_PAYOUT = "card_payout"
 
     OVERPAYMENT = "overpayment"
     DUPLICATE_PAYMENT = "duplicate_payment"
@@ -37,6 +41,7 @@ class Finding(enum.StrEnum):
     ORDER_NOT_SENT = "order_not_sent"
     THIRD_PARTY_PAYER = "third_party_payer"
     UNMATCHED = "unmatched"
+    NOTICE_VOID = "notice_void"
     ZERO = "zero"
     REFUNDED = "refunded"
 
@@ -56,6 +61,7 @@ OPEN: Final = frozenset(
         Finding.ORDER_NOT_SENT,
         Finding.THIRD_PARTY_PAYER,
         Finding.UNMATCHED,
+        Finding.NOTICE_VOID,
     }
 )
 """Findings that wait for a person."""
@@ -73,6 +79,7 @@ REASONS: Final = {
     Finding.ORDER_AMOUNT_DIFFERS: "The order has another amount.",
     Finding.ORDER_NOT_SENT: "The order was not sent, or is settled already.",
     Finding.THIRD_PARTY_PAYER: "Somebody else than the registered buyer paid; a person decides whether it counts.",
+    Finding.NOTICE_VOID: "The payment notice was cancelled, or had expired when the bank booked the money.",
     Finding.UNMATCHED: "A match was taken back; the money waits for another.",
 }
 
@@ -105,18 +112,20 @@ class DepositMatch:
     covers: bool
 
 
-def match_deposit(received: Money, *, required: Money, held_minor: int, is_open: bool) -> DepositMatch:
+def match_deposit(
+    received: Money, *, required: Money, held_minor: int, is_open: bool, tail_minor: int = 0
+) -> DepositMatch:
     """Decide about money that came for a deposit: `received` above zero, `held_minor` is what earlier credits left.
 
-    A deposit takes no more than it requires and is covered when held ≥ required: one fen less covers nothing.
-    applied + excess = received.
+    A deposit is covered when held ≥ required: one fen less covers nothing. What completes it may be more by the cent
+    tail of its notice (`tail_minor`), which is held with it and goes where it goes. applied + excess = received.
     """
     if received.currency != required.currency:
         return DepositMatch(Finding.WRONG_CURRENCY, 0, received.minor, covers=False)
     if not is_open:
         return DepositMatch(Finding.REGISTRATION_CLOSED, 0, received.minor, covers=False)
     missing = max(required.minor - held_minor, 0)
-    applied = min(missing, received.minor)
+    applied = min(missing + tail_minor, received.minor) if missing else 0
     excess = received.minor - applied
     if not missing:
         finding = Finding.DUPLICATE_PAYMENT
@@ -126,7 +135,7 @@ def match_deposit(received: Money, *, required: Money, held_minor: int, is_open:
         finding = Finding.PARTIAL
     else:
         finding = Finding.COMPLETES if held_minor else Finding.EXACT
-    return DepositMatch(finding, applied, excess, covers=applied == missing)
+    return DepositMatch(finding, applied, excess, covers=applied >= missing)
 
 
 def match_order(paid: Money, *, ordered: Money, state: PaymentOrderState) -> Finding:
@@ -140,17 +149,31 @@ def match_order(paid: Money, *, ordered: Money, state: PaymentOrderState) -> Fin
     return Finding.ORDER
 
 
+def match_return(received: Money, *, ordered: Money, state: PaymentOrderState) -> Finding:
+    """Decide about money that came back with the reference of a payment order; `received` above zero.
+
+    Only the whole amount of an order that the bank had paid is that order returned; less is a person's decision.
+    """
+    if received != ordered or state is not PaymentOrderState.SETTLED:
+        return Finding.PAYMENT_RETURNED
+    return Finding.RETURNED
+
+
 def choose_reference(references: Sequence[str], *, incoming: bool, known: Callable[[str], bool]) -> str | Finding:
     """Return the one reference that a line is about, or why there is none.
 
     Deposits and deals are paid to us, payment orders by us: among several references only those of the line's
-    direction and those that name something count. An incoming line that names only an order of ours came back.
+    direction and those that name something count. An incoming line that names one order of ours and nothing else is
+    that payment come back; which of several came back is a person's decision.
     """
     if not references:
         return Finding.NO_REFERENCE
     fitting = [reference for reference in references if (kind_of(reference) is ReferenceKind.PAYMENT_ORDER) != incoming]
     if not fitting:
-        return Finding.PAYMENT_RETURNED if incoming and any(map(known, references)) else Finding.UNKNOWN_REFERENCE
+        back = [reference for reference in references if incoming and known(reference)]
+        if len(back) > 1:
+            return Finding.PAYMENT_RETURNED
+        return back[0] if back else Finding.UNKNOWN_REFERENCE
     named = [reference for reference in fitting if known(reference)]
     if len(named) > 1:
         return Finding.SEVERAL_REFERENCES

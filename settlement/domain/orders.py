@@ -17,8 +17,12 @@ class PaymentOrderState(enum.StrEnum):
     APPROVED = "approved"
     SENT = "sent"
     SETTLED = "settled"
+    RETURNED = "returned"
     CANCELLED = "cancelled"
 
+
+GONE: Final = frozenset({PaymentOrderState.CANCELLED, PaymentOrderState.RETURNED})
+"""States of orders that paid nobody: their money is where it was before."""
 
 PAYMENT_ORDER: Final = Lifecycle(
     "payment order",
@@ -27,8 +31,11 @@ PAYMENT_ORDER: Final = Lifecycle(
         (PaymentOrderState.PROPOSED, "approve", PaymentOrderState.APPROVED),
         (PaymentOrderState.APPROVED, "send", PaymentOrderState.SENT),
         (PaymentOrderState.SENT, "settle", PaymentOrderState.SETTLED),
+        (PaymentOrderState.SETTLED, "return", PaymentOrderState.RETURNED),
         (PaymentOrderState.PROPOSED, "cancel", PaymentOrderState.CANCELLED),
         (PaymentOrderState.APPROVED, "cancel", PaymentOrderState.CANCELLED),
+        (PaymentOrderState.SENT, "fail", PaymentOrderState.CANCELLED),
+        (PaymentOrderState.SETTLED, "fail", PaymentOrderState.CANCELLED),
     ),
 )
 
@@ -51,6 +58,15 @@ class Rail(enum.StrEnum):
     STRIPE = "stripe"
 
 
+class CarriedOutByWorker(Conflict):
+    """Nobody sends a card refund by hand: approved, it is carried out through Stripe by itself."""
+
+    code = "carried_out_by_worker"
+
+    def __init__(self) -> None:
+        super().__init__("An approved refund to a card is carried out by itself; there is nothing to send by hand.")
+
+
 class SamePerson(Refused):
     """Whoever proposed a payment does not approve it."""
 
@@ -67,6 +83,15 @@ class PersonNeeded(Refused):
 
     def __init__(self) -> None:
         super().__init__("A payment order is approved by a person who signed in, not by an API key.")
+
+
+class NotReturned(Conflict):
+    """Only what came back is paid again."""
+
+    code = "not_returned"
+
+    def __init__(self) -> None:
+        super().__init__("Only a payment that the bank returned is proposed again.")
 
 
 class PayeeAccountMissing(Conflict):
@@ -87,6 +112,11 @@ def check_approval(*, proposed_by_id: uuid.UUID | None, approver_id: uuid.UUID |
         raise PersonNeeded
     if approver_id == proposed_by_id:
         raise SamePerson
+
+
+def needs_two_approvals(amount_minor: int, *, limit_minor: int | None, proposed_by_id: uuid.UUID | None) -> bool:
+    """Say whether an order needs two approvers: above the limit, when no person proposed it. Without a limit never."""
+    return limit_minor is not None and amount_minor > limit_minor and proposed_by_id is None
 
 
 @dataclass(frozen=True, slots=True)

@@ -167,7 +167,11 @@ def test_text_of_strangers_is_no_formula(sale):
     line = paid["items"][0]["lines"][0]
     assert line["finding"] == "third_party_payer"
     finance = sale.api.as_(sale.people.finance)
-    finance.ok("POST", f"/statement-lines/{line['id']}/match", 200, json={"reference": deal["reference"]})
+    upload = {"data": {"file": (io.BytesIO(b"%PDF-1.7"), "=1+1.pdf")}, "content_type": "multipart/form-data"}
+    kept = finance.ok("POST", f"/statement-lines/{line['id']}/documents", 201, **upload)
+    proof = {"reference": deal["reference"], "document_id": kept["id"], "reason": "=1+1"}
+    proposal = finance.ok("POST", f"/statement-lines/{line['id']}/match", 200, json=proof)["proposals"][0]
+    sale.api.as_(sale.people.admin).ok("POST", f"/match-proposals/{proposal['id']}/approve")
     sale.sign()
     sale.work()
     sheet = openpyxl.load_workbook(io.BytesIO(xlsx(sale, sale.deal())))["银行流水"]

@@ -77,6 +77,25 @@ def register(session, number: str, currency: str = "CNY", **changes) -> OwnAccou
     return own_accounts.register_account(session, **values, actor=SYSTEM, at=NOW)
 
 
+PAPER = b"%PDF-1.7 a declaration"
+
+
+def propose_third_party(api, people, line: dict, reference: str) -> dict:
+    """Finance keeps a document about whoever paid and asks for its acceptance; returns the proposal."""
+    finance = api.as_(people.finance)
+    url = f"/statement-lines/{line['id']}"
+    upload = {"data": {"file": (io.BytesIO(PAPER), "声明.pdf")}, "content_type": "multipart/form-data"}
+    kept = finance.ok("POST", f"{url}/documents", 201, **upload)
+    body = {"reference": reference, "document_id": kept["id"], "reason": "its parent company"}
+    return finance.ok("POST", f"{url}/match", json=body)["proposals"][-1]
+
+
+def accept(api, people, line: dict, reference: str) -> None:
+    """Two persons accept the payment of a third party."""
+    proposal = propose_third_party(api, people, line, reference)
+    api.as_(people.admin).ok("POST", f"/match-proposals/{proposal['id']}/approve")
+
+
 @pytest.fixture
 def heads(sessions) -> dict[tuple[str, str], int]:
     """Where our accounts stand; those of these tests are registered."""

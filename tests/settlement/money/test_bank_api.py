@@ -12,7 +12,7 @@ from marketplace.actor import SYSTEM
 from settlement import own_accounts, receipt_keys, targets
 from settlement.bank_models import OwnAccount
 from tests.conftest import NOW
-from tests.settlement.money.conftest import DEPOSIT, Statement, register
+from tests.settlement.money.conftest import DEPOSIT, PAPER, Statement, accept, propose_third_party, register
 from tests.settlement.money.test_money_api import books_are_square, covered, findings, take_in
 
 YUAN = {"amount": "0.00", "currency": "CNY"}
@@ -125,8 +125,7 @@ def test_a_third_party_waits_until_a_person_confirms_it_and_is_known_from_then_o
     line = take_in(api, people, paper)[0]["lines"][0]
     assert (line["finding"], line["open"]["amount"]) == ("third_party_payer", "100000.00")
     assert not covered(sessions, first)
-    finance = api.as_(people.finance)
-    finance.ok("POST", f"/statement-lines/{line['id']}/match", json={"reference": first.reference})
+    accept(api, people, line, first.reference)
     assert covered(sessions, first)
     later = statement()
     later.line(DEPOSIT, second.reference, name="某某科技", account="777")
@@ -137,17 +136,53 @@ def test_a_third_party_waits_until_a_person_confirms_it_and_is_known_from_then_o
     assert findings(take_in(api, people, third)) == ["third_party_payer"]
 
 
-def test_a_cent_tail_or_a_sub_account_is_enough(api, people, sessions, registration, statement) -> None:
-    tailed, numbered = registration(deposit=DEPOSIT + 37), registration()
-    with sessions.begin() as session:
-        tail = {"exact": own_accounts.Money(DEPOSIT + 37, "CNY")}
-        for reference, key in ((tailed.reference, tail), (numbered.reference, {"sub_account": "6222 02-8888"})):
-            receipt_keys.issue_key(session, reference=reference, currency="CNY", **key, actor=SYSTEM, at=NOW)
-            receipt_keys.issue_key(session, reference=reference, currency="CNY", **key, actor=SYSTEM, at=NOW)
+def test_a_payment_of_a_third_party_needs_a_document_a_reason_and_two_persons(
+    api, people, sessions, registration, statement
+) -> None:
+    mine = registration()
     paper = statement()
-    paper.line(DEPOSIT + 37, "no reference")
-    assert findings(take_in(api, people, paper)) == ["exact"]
-    assert covered(sessions, tailed)
+    paper.line(DEPOSIT, mine.reference, name="某某科技", account="777")
+    line = take_in(api, people, paper)[0]["lines"][0]
+    finance, admin = api.as_(people.finance), api.as_(people.admin)
+    url = f"/statement-lines/{line['id']}"
+    for proof in ({}, {"reason": "its parent company"}):
+        bare = finance.post(f"{url}/match", json={"reference": mine.reference, **proof})
+        assert (bare.status_code, bare.get_json()["code"]) == (409, "third_party_undocumented")
+    unknown = {"reference": mine.reference, "reason": "x", "document_id": str(uuid.uuid4())}
+    assert finance.post(f"{url}/match", json=unknown).status_code == 404
+    text_file = {"data": {"file": (io.BytesIO(b"hello"), "x.txt")}, "content_type": "multipart/form-data"}
+    assert finance.post(f"{url}/documents", **text_file).get_json()["code"] == "document_unknown"
+    proposal = propose_third_party(api, people, line, mine.reference)
+    assert (proposal["third_party"], proposal["reason"]) == (True, "its parent company")
+    assert not covered(sessions, mine)
+    assert admin.get(f"/match-proposals/{proposal['id']}/document").data == PAPER
+    assert api.as_(people.buyer).get(f"/match-proposals/{proposal['id']}/document").status_code == 403
+    same = finance.post(f"/match-proposals/{proposal['id']}/approve")
+    assert (same.status_code, same.get_json()["code"]) == (403, "same_person")
+    admin.ok("POST", f"/match-proposals/{proposal['id']}/refuse", json={"reason": "unrelated"})
+    assert not covered(sessions, mine)
+    (waiting,) = finance.ok("GET", "/statement-lines?open=true&finding=third_party_payer")["items"]
+    assert waiting["id"] == line["id"]
+    order = finance.ok("POST", f"{url}/refund", 201, json={"reason": "returned to the sender"})
+    assert (order["payee_name"], order["payee_account"]) == ("某某科技", "777")
+    with sessions.begin() as session, pytest.raises(IntegrityError) as refused:
+        session.execute(
+            text(
+                "INSERT INTO match_proposals SELECT uuidv7(), line_id, parts, amount_minor, currency, rung,"
+                " proposed_by_id, proposed_by, proposed_at, true, NULL, '' FROM match_proposals"
+            )
+        )
+    assert "third_party_documented" in str(refused.value)
+    books_are_square(sessions)
+
+
+def test_a_sub_account_is_enough(api, people, sessions, registration, statement) -> None:
+    numbered = registration()
+    with sessions.begin() as session:
+        for number in ("6222 02-8888", "622202 8888"):
+            receipt_keys.give_sub_account(session, reference=numbered.reference, number=number, actor=SYSTEM, at=NOW)
+        with pytest.raises(receipt_keys.SubAccountTaken):
+            receipt_keys.give_sub_account(session, reference=numbered.reference, number="1", actor=SYSTEM, at=NOW)
     paper = statement()
     row = paper.content.decode().replace("流水号", "流水号,虚拟账号")
     head = paper.heads["622202", "CNY"]

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from settlement.domain.combinations import MAX_AMOUNTS, MAX_SOLUTIONS, combinations_to
-from settlement.domain.ladder import Movement, OpenItem, OpenItems, Part, Reason, Rung, by_key, suggest
+from settlement.domain.ladder import CentTail, Movement, OpenItem, OpenItems, Part, Reason, Rung, by_key, suggest
 from settlement.domain.names import is_third_party, likeness, plain_account, same_name
 
 DAY = date(2026, 3, 2)
@@ -62,19 +62,24 @@ def test_a_reference_comes_first_and_says_whether_the_amount_fits() -> None:
 
 
 def test_a_key_names_one_item_or_none() -> None:
-    tailed = item("A", 1_000_037, key_minor=1_000_037)
+    tail = CentTail("622202", 1_000_037, until=DAY)
+    tailed = item("A", 1_000_000, tails=(tail,))
     numbered = item("B", 500, sub_account="6222-0001")
     items = OpenItems([tailed, numbered])
-    by_tail = by_key(line(1_000_037), items)
+    ours = {"account": "622202"}
+    by_tail = by_key(line(1_000_037, **ours), items)
     assert by_tail is not None
-    assert (by_tail.rung, by_tail.reasons) == (Rung.RECEIPT_KEY, (Reason.CENT_TAIL, Reason.AMOUNT_EQUAL))
+    assert (by_tail.rung, by_tail.reasons) == (Rung.RECEIPT_KEY, (Reason.CENT_TAIL, Reason.AMOUNT_DIFFERS))
     by_number = by_key(line(400, sub_account="62220001"), items)
     assert by_number is not None
     assert (by_number.parts, by_number.reasons[0]) == ((Part("L1", "B", 400),), Reason.SUB_ACCOUNT)
-    assert by_key(line(1_000_038), items) is None
-    assert by_key(line(1_000_037, currency="EUR"), items) is None
-    assert by_key(line(1_000_037, incoming=False), items) is None
-    assert by_key(line(1_000_037), OpenItems([tailed, item("C", 9, key_minor=1_000_037)])) is None
+    assert by_key(line(1_000_038, **ours), items) is None
+    assert by_key(line(1_000_037, account="622203"), items) is None
+    late = item("A", 9, tails=(CentTail("622202", 1_000_037, until=DAY - timedelta(days=1)),))
+    assert by_key(line(1_000_037, **ours), OpenItems([late])) is None
+    assert by_key(line(1_000_037, currency="EUR", **ours), items) is None
+    assert by_key(line(1_000_037, incoming=False, **ours), items) is None
+    assert by_key(line(1_000_037, **ours), OpenItems([tailed, item("C", 9, tails=(tail,))])) is None
 
 
 @pytest.mark.parametrize(("days", "score"), [(0, 80), (30, 80), (-30, 80), (31, 65)])
@@ -130,7 +135,7 @@ ITEMS = st.lists(
         incoming=st.booleans(),
         names=st.sampled_from([(), ("华信资产",), ("Acme Ltd",)]),
         accounts=st.sampled_from([frozenset(), frozenset({"1"}), frozenset({"2"})]),
-        key_minor=st.sampled_from([None, 7]),
+        tails=st.sampled_from([(), (CentTail("", 7, DAY),)]),
     ),
     max_size=8,
 )

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from marketplace.money import Money
-from settlement.domain.matching import Finding, choose_reference, match_deposit, match_order
+from settlement.domain.matching import Finding, choose_reference, match_deposit, match_order, match_return
 from settlement.domain.orders import (
     PAYMENT_ORDER,
     Payer,
@@ -14,6 +14,7 @@ from settlement.domain.orders import (
     SamePerson,
     Share,
     check_approval,
+    needs_two_approvals,
     refund_shares,
 )
 from settlement.domain.references import ReferenceKind, new_reference
@@ -78,6 +79,46 @@ def test_money_out_matches_a_sent_order_of_its_amount(paid, state, finding) -> N
     assert match_order(paid, ordered=cny(100), state=state) is finding
 
 
+@pytest.mark.parametrize(
+    ("received", "state", "finding"),
+    [
+        (cny(100), PaymentOrderState.SETTLED, Finding.RETURNED),
+        (cny(99), PaymentOrderState.SETTLED, Finding.PAYMENT_RETURNED),
+        (Money(100, "EUR"), PaymentOrderState.SETTLED, Finding.PAYMENT_RETURNED),
+        *(
+            (cny(100), state, Finding.PAYMENT_RETURNED)
+            for state in PaymentOrderState
+            if state is not PaymentOrderState.SETTLED
+        ),
+    ],
+)
+def test_only_a_whole_paid_order_comes_back_by_itself(received, state, finding) -> None:
+    assert match_return(received, ordered=cny(100), state=state) is finding
+
+
+@given(required=AMOUNTS, tail=st.integers(0, 99), receipts=st.lists(AMOUNTS, max_size=6))
+def test_a_cent_tail_is_held_with_the_deposit_and_nothing_beyond_it(required, tail, receipts) -> None:
+    held = excess = 0
+    for amount in receipts:
+        match = match_deposit(cny(amount), required=cny(required), held_minor=held, is_open=True, tail_minor=tail)
+        assert match.applied_minor + match.excess_minor == amount
+        held += match.applied_minor
+        excess += match.excess_minor
+        assert held <= required + tail
+        assert match.covers == (held >= required)
+    assert held + excess == sum(receipts)
+
+
+def test_two_approvals_are_for_large_orders_of_the_clockwork() -> None:
+    import uuid
+
+    person = uuid.uuid4()
+    assert needs_two_approvals(101, limit_minor=100, proposed_by_id=None)
+    assert not needs_two_approvals(100, limit_minor=100, proposed_by_id=None)
+    assert not needs_two_approvals(101, limit_minor=100, proposed_by_id=person)
+    assert not needs_two_approvals(10**15, limit_minor=None, proposed_by_id=None)
+
+
 def test_references_are_chosen_by_direction_and_existence() -> None:
     deposit, other = new_reference(ReferenceKind.DEPOSIT), new_reference(ReferenceKind.DEPOSIT)
     order = new_reference(ReferenceKind.PAYMENT_ORDER)
@@ -86,7 +127,8 @@ def test_references_are_chosen_by_direction_and_existence() -> None:
     assert choose_reference([other], incoming=True, known=known) is Finding.UNKNOWN_REFERENCE
     assert choose_reference([other, deposit, order], incoming=True, known=known) == deposit
     assert choose_reference([order, deposit], incoming=False, known=known) == order
-    assert choose_reference([order], incoming=True, known=known) is Finding.PAYMENT_RETURNED
+    assert choose_reference([order], incoming=True, known=known) == order
+    assert choose_reference([order, "PO-2"], incoming=True, known=lambda _: True) is Finding.PAYMENT_RETURNED
     assert choose_reference([deposit], incoming=False, known=known) is Finding.UNKNOWN_REFERENCE
     assert choose_reference([deposit, other], incoming=True, known=lambda _: True) is Finding.SEVERAL_REFERENCES
 
@@ -97,6 +139,7 @@ def test_every_pair_of_state_and_verb_of_an_order() -> None:
         (PaymentOrderState.PROPOSED, "approve"): PaymentOrderState.APPROVED,
         (PaymentOrderState.APPROVED, "send"): PaymentOrderState.SENT,
         (PaymentOrderState.SENT, "settle"): PaymentOrderState.SETTLED,
+        (PaymentOrderState.SETTLED, "return"): PaymentOrderState.RETURNED,
         (PaymentOrderState.PROPOSED, "cancel"): PaymentOrderState.CANCELLED,
         (PaymentOrderState.APPROVED, "cancel"): PaymentOrderState.CANCELLED,
     }
