@@ -288,3 +288,11 @@ def test_lots_are_sold_for_the_greatest_sum(arena):
     assert arena.close() == 1
     assert arena.result() == ("sold", 110, [("B", 70, "pending"), ("C", 40, "pending")])
     assert arena.row().leader_registration_id is None
+
+
+def test_a_price_taken_in_the_first_moment_ends_the_auction_in_it(arena):
+    steps = {"count": 5, "seconds": 60, "drop": "10.00", "pause_seconds": 0}
+    arena.open(rules("dutch", steps=steps))
+    assert arena.bid("A", 100, "accept") == 1
+    assert arena.close() == 1
+    assert arena.result()[:2] == ("sold", 100)
