@@ -186,7 +186,7 @@ class Auction(Base):
     log_hash: Mapped[str | None]
 
     __table_args__ = (
-        CheckConstraint("opens_at < ends_at", "times_in_order"),
+        CheckConstraint("opens_at <= ends_at", "times_in_order"),
         CheckConstraint("sequence >= 0 AND number >= 0", "numbers_not_negative"),
         CheckConstraint("(number = 0) = (head IS NULL)", "head_with_first_entry"),
         CheckConstraint("sequence > 0 OR price_minor IS NULL", "price_needs_attempt"),

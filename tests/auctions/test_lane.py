@@ -317,3 +317,11 @@ def test_whoever_was_refused_after_an_accepted_attempt_is_told_where_the_batch_e
     assert [one.values["minimum_next"]["amount"] for one in (early, late)] == ["110.00", "120.00"]
     assert [one.values["receipt"]["receipt"]["price"] for one in (early, late)] == ["100.00", "110.00"]
     assert (early.code, late.code) == ("below_minimum", "below_minimum")
+
+
+def test_a_price_taken_in_the_first_moment_ends_the_auction_in_it(arena):
+    steps = {"count": 5, "seconds": 60, "drop": "10.00", "pause_seconds": 0}
+    arena.open(rules("dutch", steps=steps))
+    assert arena.bid("A", 100, "accept") == 1
+    assert arena.close() == 1
+    assert arena.result()[:2] == ("sold", 100)
