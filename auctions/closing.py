@@ -18,11 +18,9 @@ from sqlalchemy.orm import Session
 from auctions import award_views, awards, events, listing, lots, playback, sealed_book
 from auctions.domain.formats import AuctionState
 from auctions.domain.lifecycles import LISTING, AuctionOutcome
-from auctions.domain.replay import replay
 from auctions.models import Auction, Listing, Registration
 from marketplace import audit, outbox, search
 from marketplace.actor import SYSTEM, Actor
-from marketplace.documents import Node
 from marketplace.errors import Conflict, NotFound
 from marketplace.money import Money
 from marketplace.packages import service as packages
@@ -91,8 +89,7 @@ def _close(session: Session, row: Listing, *, now: datetime, at: datetime) -> bo
     auction = session.scalars(query.execution_options(populate_existing=True)).one()
     if auction.closed_at is not None or auction.ends_at > now or auction.suspended_at is not None:
         return False
-    standing = playback.checked(session, auction)
-    answer = replay(Node(playback.document_of(session, auction)))
+    standing, answer = playback.concluded(session, auction)
     bidders = _bidders(session, row.id)
     sold = answer["state"] == AuctionState.SOLD
     auction.closed_at = now

@@ -4,10 +4,11 @@ An entry's hash covers the signed receipt of its deed and the hash before it (`a
 plain SQL with arrays: a batch of any size is one statement, and this is the hot path.
 """
 
+import contextlib
 import functools
 import hashlib
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -15,7 +16,7 @@ from typing import Any, Final
 import orjson
 from sqlalchemy.orm import Session
 
-from auctions import refusals
+from auctions import refusals, veils
 from auctions.domain import proofs
 from auctions.domain.formats import Answer, Event, Standing
 from auctions.domain.lifecycles import EntryKind
@@ -79,6 +80,8 @@ class Entry:
     signature: bytes | None
     hash: bytes
 
+
+READ_AT_ONCE: Final = 1000
 
 _COLUMNS: Final = {
     "number": "bigint",
@@ -170,13 +173,15 @@ def append(
     head.number += 1
     head.accepted += attempt
     head.hash = proofs.link(head.hash, signed)
+    veiled = attempt and standing.sealed
+    receipt = signed.content.decode()
     entry = Entry(
         number=head.number,
         kind=event.kind,
         sequence=head.accepted if attempt else None,
         accepted=head.accepted,
         registration_id=deed.registration_id,
-        amount_minor=amount_of(event, answer),
+        amount_minor=None if veiled else amount_of(event, answer),
         lots=event.lots or None,
         reason=deed.reason,
         at=event.at,
@@ -187,8 +192,8 @@ def append(
         idempotency_digest=None if deed.idempotency_key is None else key_digest(deed.idempotency_key),
         actor_user_id=deed.actor.user_id,
         actor_api_key_id=deed.actor.api_key_id,
-        receipt=signed.content.decode(),
-        signature=signed.signature,
+        receipt=veils.lay_receipt(receipt, signed.signature) if veiled else receipt,
+        signature=veils.NO_SIGNATURE if veiled else signed.signature,
         hash=head.hash,
     )
     return entry, signed
@@ -229,9 +234,15 @@ def _bytea(value: Any) -> str:
     raise TypeError(type(value).__name__)
 
 
-def read(session: Session, auction_id: uuid.UUID) -> Iterator[Any]:
-    """Return the entries of an auction in order, each with the code of its bidder."""
-    return iter(session.connection().exec_driver_sql(_READ, {"auction_id": auction_id}))
+def read(session: Session, auction_id: uuid.UUID) -> Generator[Any, None, None]:
+    """Yield the entries of an auction in order, each with the code of its bidder; a thousand at a time are in memory.
+
+    Whoever does not read to the end closes it.
+    """
+    options = {"yield_per": READ_AT_ONCE}
+    found = session.connection().exec_driver_sql(_READ, {"auction_id": auction_id}, execution_options=options)
+    with contextlib.closing(found):
+        yield from found
 
 
 def event_document(event: Event, currency: str) -> dict[str, Any]:
@@ -280,7 +291,25 @@ def text(minor: int | None, currency: str) -> str | None:
 
 def proof_of(entry: Any) -> SignedReceipt | None:
     """Return the signed receipt of an entry as it was given; None if it was made before receipts were signed."""
-    return None if entry.receipt is None else SignedReceipt.kept(entry.receipt, entry.signature)
+    if entry.receipt is None:
+        return None
+    return SignedReceipt.kept(*veils.lift_receipt(entry.receipt, entry.signature))
+
+
+def minor_of(entry: Any) -> int | None:
+    """Return the amount of an entry, minor units; of a veiled one out of its receipt, which writes all decimals."""
+    signed = proof_of(entry) if veils.is_veiled(entry) else None
+    if signed is None:
+        return None if entry.amount_minor is None else int(entry.amount_minor)
+    amount = signed.receipt["event"].get("amount")
+    return None if amount is None else int(amount.replace(".", ""))
+
+
+def head_after(head: bytes, entry: Any) -> bytes:
+    """Return the head after an entry as it was read; an entry of before receipts were signed has only its hash."""
+    if entry.receipt is None:
+        return bytes(entry.hash)
+    return proofs.linked(head, signature=entry.signature, content=entry.receipt.encode())
 
 
 def was_voided(session: Session, *, auction_id: uuid.UUID, registration_id: uuid.UUID) -> bool:

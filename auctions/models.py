@@ -256,10 +256,15 @@ class AuctionEvent(Base):
         ),
         CheckConstraint("(registration_id IS NULL) = (kind IN ('suspend', 'resume'))", "whose"),
         CheckConstraint("amount_minor > 0", "amount_positive"),
-        CheckConstraint("amount_minor IS NOT NULL OR kind NOT IN ('bid', 'maximum', 'accept')", "amount_of_attempt"),
+        CheckConstraint(
+            "amount_minor IS NOT NULL OR kind NOT IN ('bid', 'maximum', 'accept') OR starts_with(receipt, 'veiled:')",
+            "amount_of_attempt",
+        ),
         CheckConstraint("amount_minor IS NULL OR kind IN ('bid', 'maximum', 'accept')", "amount_only_of_attempt"),
         CheckConstraint("octet_length(hash) = 32", "hash_length"),
         CheckConstraint("(receipt IS NULL) = (signature IS NULL)", "receipt_signed"),
         Index("uq_auction_events_sequence", "auction_id", "sequence", unique=True),
         Index("uq_auction_events_idempotency", "registration_id", "idempotency_digest", unique=True),
+        Index("ix_auction_events_voided", "auction_id", "registration_id", postgresql_where=text("kind = 'void'")),
+        Index("ix_auction_events_maxima", "registration_id", "amount_minor", postgresql_where=text("kind = 'maximum'")),
     )

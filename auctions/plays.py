@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import orjson
 
+from auctions import veils
 from auctions.domain import terms
 from auctions.domain.formats import Answer, AttemptKind, Event, Play, RefusalCode, Standing
 from auctions.domain.replay import Rulebook
@@ -92,9 +93,13 @@ class Live:
         return timedelta(0) if last is None else last + timedelta(seconds=seconds) - at
 
     def text(self, at: datetime) -> str:
-        """Return all of it as text for the row; accepted attempts of more than a minute ago hold nobody up."""
+        """Return all of it as text for the row; accepted attempts of more than a minute ago hold nobody up.
+
+        While bids are sealed the text is veiled: it holds their amounts.
+        """
         recent = {who: when.isoformat() for who, when in self.accepted_at.items() if at - when < timedelta(minutes=1)}
-        return orjson.dumps({"play": self.play.dump(), "accepted_at": recent}).decode()
+        text = orjson.dumps({"play": self.play.dump(), "accepted_at": recent}).decode()
+        return veils.lay(text) if self.play.standing(at).sealed else text
 
 
 def live(row: Any) -> Live:
@@ -102,7 +107,7 @@ def live(row: Any) -> Live:
     book = read_rules(row.rules, row.reserve_minor)
     if row.play is None:
         return Live(book.start(), {})
-    kept = orjson.loads(row.play)
+    kept = orjson.loads(veils.lift(row.play))
     accepted_at = {who: datetime.fromisoformat(when) for who, when in kept["accepted_at"].items()}
     return Live(book.load(kept["play"]), accepted_at)
 

@@ -11,8 +11,9 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from auctions import bidding, events, log, playback, plays, signing
-from auctions.domain.formats import Answer, Event, EventKind, WholeLogNeeded
+from auctions.domain.formats import Answer, Event, EventKind, Standing, TooMuchWork, WholeLogNeeded
 from auctions.models import Auction, Registration
+from auctions.plays import Live
 from marketplace import audit, outbox
 from marketplace.actor import Actor
 from marketplace.crypto import Vault
@@ -55,6 +56,15 @@ class AlreadyVoided(Conflict):
         super().__init__("This bidder was removed from the auction already.")
 
 
+class TooManyRemovals(Conflict):
+    """So many bidders were removed in so long a log that it cannot be played again for one more."""
+
+    code = "too_many_removals"
+
+    def __init__(self) -> None:
+        super().__init__("The log is too long to be played again after one more removal; withdraw the auction instead.")
+
+
 def suspend_auction(
     session: Session, *, auction_id: uuid.UUID, reason: str, vault: Vault, actor: Actor, at: datetime
 ) -> Auction:
@@ -93,7 +103,7 @@ def void_bidder(
 ) -> Auction:
     """Remove a bidder that may not take part, also after the end as long as the result is not written down.
 
-    Raises `NotFound`, `BiddingOver` once the auction is closed, `AlreadyVoided`.
+    Raises `NotFound`, `BiddingOver` once the auction is closed, `AlreadyVoided`, `TooManyRemovals`.
     """
     row, now = _locked(session, auction_id)
     registration = session.get(Registration, registration_id)
@@ -128,22 +138,25 @@ def _act(
     actor: Actor,
 ) -> int:
     """Write a deed of the operator into the log; return its number."""
-    live, head = plays.live(row), log.head_of(row)
-    signer = signing.signer(session, vault=vault, at=event.at)
-    answer = _step(session, row, live, event)
-    standing = live.play.standing(event.at)
+    head, signer = log.head_of(row), signing.signer(session, vault=vault, at=event.at)
+    live, answer, standing = _stepped(session, row, event)
     entry, _ = log.append(head, log.Deed(event, registration_id, actor, reason=reason), answer, standing, signer=signer)
     log.write(session, head=head, entries=[entry], suspended_at=standing.suspended_at, play=live.text(event.at))
     return entry.number
 
 
-def _step(session: Session, row: Any, live: plays.Live, event: Event) -> Answer:
-    """Take the deed; a removed bidder that others' prices depend on makes the whole log be played again."""
+def _stepped(session: Session, row: Any, event: Event) -> tuple[Live, Answer, Standing]:
+    """Let the auction take a deed. Where a removal means to apply all attempts again, the whole log is played first."""
+    live = plays.live(row)
     try:
-        return live.step(event)
-    except WholeLogNeeded:
-        live.play = playback.played(session, row)
-        return live.step(event)
+        try:
+            answer = live.step(event)
+        except WholeLogNeeded:
+            live = Live(playback.played(session, row), live.accepted_at)
+            answer = live.step(event)
+        return live, answer, live.play.standing(event.at)
+    except TooMuchWork:
+        raise TooManyRemovals from None
 
 
 def _told(

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import and_, func, select
 from sqlalchemy.orm import Session, aliased
 
-from auctions import catalogue, plays
+from auctions import catalogue, log, plays
 from auctions.domain import proofs
 from auctions.domain.formats import Phase
 from auctions.domain.lifecycles import EntryKind, LiveState, RegistrationState, live_state
@@ -191,7 +191,7 @@ def list_bids(
 
 def _bid(event: AuctionEvent, code: str, currency: str, *, own: bool, voided: set[uuid.UUID]) -> BidView:
     assert event.sequence is not None
-    shown = None if event.kind is EntryKind.MAXIMUM and not own else event.amount_minor
+    shown = None if event.kind is EntryKind.MAXIMUM and not own else log.minor_of(event)
     return BidView(
         number=event.number,
         sequence=event.sequence,

@@ -90,7 +90,7 @@ class Audit:
         for entry in connection.exec_driver_sql(_ENTRIES, values):
             signed = log.proof_of(entry)
             assert signed is not None
-            self.number, self.head = self.number + 1, proofs.link(self.head, signed)
+            self.number, self.head = self.number + 1, log.head_after(self.head, entry)
             if (entry.number, entry.sequence, entry.hash) != (self.number, self.number, self.head):
                 raise Lost(f"entry {entry.number} breaks the log after {self.number - 1}")
             self.places[entry.idempotency_digest] = (

@@ -98,6 +98,7 @@ def listing(listing_id: uuid.UUID) -> Any:
     found = auctions.show_listing(session, listing_id, actor=actor)
     row = found.row
     offer = offers.offer_of(session, found, seller=found.seller_name, actor=actor)
+    registrations = auctions.list_registrations(session, listing_id=listing_id, cursor=None, limit=100, actor=actor)
     return site.render(
         "listing.html",
         offer=offer,
@@ -105,8 +106,17 @@ def listing(listing_id: uuid.UUID) -> Any:
         sale=sales.sale_of(session, row, hidden=found.hidden, actor=actor, at=http.at()),
         strata=pictures.pictures(found.strata, currency=row.currency, folded=not auctions.sees_terms(row, actor=actor)),
         room=_room(session, offer, actor),
-        registrations=auctions.list_registrations(session, listing_id=listing_id, cursor=None, limit=100, actor=actor),
+        registrations=registrations,
+        card_payments=_card_payments(session, registrations.items, actor),
     )
+
+
+def _card_payments(session: Session, registrations: Any, actor: Actor) -> list[settlement.CardPayment]:
+    """Return how a buyer's deposit stands by card, newest first; others see that on finance's side."""
+    if actor.organisation_kind is not OrganisationKind.BUYER:
+        return []
+    own = [view.row.id for view in registrations]
+    return [one for row in own for one in settlement.payments_of(session, registration_id=row, actor=actor)]
 
 
 @dataclass(frozen=True, slots=True)

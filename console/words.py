@@ -90,6 +90,13 @@ WORDS: Final[dict[str, dict[str, str]]] = {
         "distributed": mark("Price distributed"),
         "settled": mark("Settled"),
     },
+    "card_payment": {
+        "requested": mark("Being prepared"),
+        "open": mark("Open for your card"),
+        "received": mark("Charged"),
+        "cancelled": mark("Cancelled"),
+        "refused": mark("Refused by the card company"),
+    },
     "room": {
         "draft": mark("Being prepared"),
         "open": mark("Open"),
@@ -213,6 +220,7 @@ _TONES: Final[dict[str, dict[str, str]]] = {
     "award": {"pending": "warn", "contracted": "good", "failed": "bad"},
     "package": {"listed": "good", "cancelled": "bad"},
     "deal": {"awaiting_payment": "warn", "paid": "warn", "signed": "warn", "ready": "good", "settled": "good"},
+    "card_payment": {"open": "warn", "received": "good", "refused": "bad"},
     "room": {"open": "good"},
 }
 """Which states are good, need attention or are bad; the others have no tone. The word always says it too."""

@@ -80,7 +80,7 @@ def parse_instant(text: object) -> datetime:
 @functools.lru_cache(maxsize=4096)
 def format_instant(at: datetime) -> str:
     """Write an instant as RFC 3339 with milliseconds and Z, cutting finer digits."""
-    return aware(at).strftime("%Y-%m-%dT%H:%M:%S.") + f"{aware(at).microsecond // 1000:03d}Z"
+    return aware(at).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
 def parse_date(text: object) -> date:

@@ -14,7 +14,6 @@ import numpy as np
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from auctions import service as auctions
 from collection import service as collection
 from marketplace import audit, db, outbox
 from marketplace.actor import Actor
@@ -22,7 +21,7 @@ from marketplace.clock import local_date
 from marketplace.db import Page
 from marketplace.money import Money
 from marketplace.packages import service as packages
-from settlement import allocation, closings, deals, fees, ledger, parts, payments, third_parties
+from settlement import allocation, closings, deals, fees, ledger, parts, payments, sold, third_parties
 from settlement.allocation import Claims
 from settlement.closing_models import ThirdPartyClaim
 from settlement.deal_models import Allocation, Deal, DealDeduction
@@ -57,7 +56,7 @@ def distribute_deal(session: Session, *, deal_id: uuid.UUID, actor: Actor, at: d
     terms = closings.read_in_force(session, deal)
     flow = preview(session, deal)
     claims = claims_of(session, deal)
-    closed = closings.close(session, deal, terms) if terms != Terms() else None
+    closed = closings.close(session, deal, terms=terms) if terms != Terms() else None
     if closed is None:
         amounts = funds_flow.allocation(flow.net, claims.weights, claims.keys)
     else:
@@ -66,13 +65,13 @@ def distribute_deal(session: Session, *, deal_id: uuid.UUID, actor: Actor, at: d
     session.flush()
     _keep_deductions(session, deal, flow)
     allocation.store(session, deal_id=deal.id, claims=claims, amounts=amounts)
-    third = third_parties.keep(session, deal, flow, closed, claims)
+    third = third_parties.keep(session, deal, flow=flow, closed=closed, claims=claims)
     first = flow.net if closed is None else Money(sum(closed.first), deal.currency)
     shares = None if closed is None else list(zip(claims.case_ids, closed.first, strict=True))
     parts.open_first(session, deal=deal, shares=shares, amount_minor=first.minor, actor=actor, at=at)
     held = Money.zero(deal.currency) if closed is None else closed.holdback
     _post(session, deal, flow, third, held=held, first=first, actor=actor, at=at)
-    third_parties.propose_payments(session, deal, third, actor=actor, at=at)
+    third_parties.propose_payments(session, deal, claims=third, actor=actor, at=at)
     _propose_payout(session, deal, first, actor=actor, at=at)
     audit.transition(session, deal, "distribute", lifecycle=DEAL, actor=actor, at=at)
     deal.distributed_at = at
@@ -87,13 +86,12 @@ def preview(session: Session, deal: Deal) -> FundsFlow:
 
 
 def claims_of(session: Session, deal: Deal) -> Claims:
-    """Return the cases of a deal; a weight is principal + interest at the cut-off, minor units."""
-    frozen = closings.sold_cases(session, deal)
-    return Claims(
-        [one.case_id for one in frozen],
-        [one.case_key for one in frozen],
-        np.fromiter((one.principal + one.interest for one in frozen), dtype=np.int64, count=len(frozen)),
-    )
+    """Return the cases of a deal: of its package, or of its lots; a weight is principal + interest at the cut-off.
+
+    In minor units. Raises `LotsWithoutCases`.
+    """
+    columns = sold.columns(session, deal)
+    return Claims(columns.case_ids, columns.keys, columns.claims)
 
 
 def _keep_deductions(session: Session, deal: Deal, flow: FundsFlow) -> None:
@@ -183,7 +181,7 @@ def settle_deal(session: Session, *, deal_id: uuid.UUID, actor: Actor, at: datet
     if deal.state is DealState.SETTLED:
         return deal
     audit.transition(session, deal, "settle", lifecycle=DEAL, actor=actor, at=at)
-    own = auctions.cases_of_award(session, auctions.require_award(session, deal.award_id))
+    own = sold.of_lots(session, deal)
     packages.sell_package(session, deal.package_id, case_ids=None if own is None else sorted(own), actor=actor, at=at)
     deal.settled_at = at
     session.flush()

@@ -280,9 +280,9 @@ def _posted(session: Session, source_kind: str, source_id: uuid.UUID, account: s
 
 
 def _received(session: Session, deal: Deal) -> int:
-    """What came in for the deal: what paid the balance, the winner's deposit less what went back, and what was let go.
+    """What came in for the deal: what paid the balance, what is left of the winner's deposit, what was let go.
 
-    Of a bidder that won several lots with one deposit, also less what its other deals have of it.
+    Of a bidder that won several lots with one deposit, less what its other deals have of it.
     """
     deposit = session.scalar(
         select(func.coalesce(func.sum(Match.amount_minor), 0))
@@ -306,8 +306,7 @@ def _received(session: Session, deal: Deal) -> int:
             Deal.registration_id == deal.registration_id, Deal.id != deal.id
         )
     )
-    own = int(deposit or 0) - int(returned or 0) - int(elsewhere or 0)
-    return own + int(balance or 0) + deal.waived_minor
+    return int(deposit or 0) - int(returned or 0) - int(elsewhere or 0) + int(balance or 0) + deal.waived_minor
 
 
 def _deducted(session: Session, deal: Deal) -> int:

@@ -88,6 +88,26 @@ def _every_key() -> list[str]:
     return [key for played in FORMATS.values() for key in (*played.required, *played.optional)]
 
 
+class Transcript:
+    """A log and its answers as they are told and hashed, entry by entry: however long the log is, nothing is kept."""
+
+    def __init__(self, rules: Any, currency: str) -> None:
+        self._chain = Chain(rules)
+        self._currency = currency
+        self._count = 0
+
+    def add(self, event: Any, answer: Answer) -> dict[str, Any]:
+        """Append an event as the file has it, with its answer; return the answer as the file has it."""
+        told = {"event": self._count} | _render_answer(answer, self._currency)
+        self._chain.add(event=event, answer=told)
+        self._count += 1
+        return told
+
+    def conclude(self, outcome: Outcome) -> dict[str, Any]:
+        """Return the answer of `replay` without the answers to each event."""
+        return _render_outcome(outcome, self._currency) | {"log_hash": self._chain.text, "engine": ENGINE}
+
+
 def replay(document: Node) -> dict[str, Any]:
     """Play a document `{"rules", "events", "as_of"}` and return its answer; raise `BadDocument`."""
     members = document.object(["rules", "events"], ["as_of"])
@@ -96,16 +116,13 @@ def replay(document: Node) -> dict[str, Any]:
     nodes = members["events"].list()
     events = _read_events(nodes, book)
     as_of = instant(members["as_of"]) if members["as_of"].given else None
-    chain = Chain(members["rules"].value)
+    transcript = Transcript(members["rules"].value, book.currency)
     answers = []
-    for index, event in enumerate(events):
+    for event, node in zip(events, nodes, strict=True):
         if as_of is not None and event.at > as_of:
             break
-        answer = {"event": index} | _render_answer(_step(play, event, nodes[index]), book.currency)
-        chain.add(event=nodes[index].value, answer=answer)
-        answers.append(answer)
-    outcome = _render_outcome(_outcome(play, as_of, members["events"]), book.currency)
-    return outcome | {"answers": answers, "log_hash": chain.text, "engine": ENGINE}
+        answers.append(transcript.add(node.value, _step(play, event, node)))
+    return transcript.conclude(_outcome(play, as_of, members["events"])) | {"answers": answers}
 
 
 def winning_bids(document: Any) -> dict[str, Any] | None:

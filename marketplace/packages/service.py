@@ -11,6 +11,7 @@ from marketplace.packages.bundling import (
     tape_versions,
     unlist_package,
 )
+from marketplace.packages.columns import CaseColumns, Ids, Keys, case_columns
 from marketplace.packages.disposal import cancel_package, full_tape, masked_tape
 from marketplace.packages.domain.header import PackageHeader, package_header
 from marketplace.packages.domain.package import FrozenCase, PackageState
@@ -20,13 +21,17 @@ from marketplace.packages.parting import is_whole, sell_package, split_package
 from marketplace.packages.relations import families, has_companies_outside, owes_in
 
 __all__ = [
+    "CaseColumns",
     "FrozenCase",
+    "Ids",
+    "Keys",
     "Package",
     "PackageHeader",
     "PackageState",
     "Stratum",
     "TapeVersion",
     "cancel_package",
+    "case_columns",
     "create_package",
     "families",
     "freeze_package",

@@ -1,6 +1,6 @@
 """Lots: which cases each lot of a listing has, which award holds it, and packages that were split from another.
 
-Revision: 0028_lots, after 0026_books_speed.
+Revision: 0028_lots, after 0027_sealed_chain.
 """
 
 import sqlalchemy as sa
@@ -8,7 +8,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision = "0028_lots"
-down_revision = "0026_books_speed"
+down_revision = "0027_sealed_chain"
 branch_labels = None
 depends_on = None
 

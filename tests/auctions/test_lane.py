@@ -2,10 +2,12 @@
 
 from datetime import timedelta
 
+import pytest
 from sqlalchemy import text
 
 from auctions import viewing
-from auctions.domain import proofs
+from auctions.domain import proofs, proxy
+from auctions.steering import TooManyRemovals
 from marketplace.actor import SYSTEM
 from marketplace.errors import Failure
 from tests.auctions.arena import ENDS, MILLISECOND, OPENS, SECOND, parsed, rules
@@ -167,6 +169,26 @@ def test_a_maximum_is_its_owners_alone(arena):
     arena.at(ENDS)
     assert arena.close() == 1
     assert arena.result()[:2] == ("sold", 150)
+
+
+def test_a_removed_bidders_maximum_drives_nobody_any_more(arena, monkeypatch):
+    arena.open(rules("proxy"))
+    for name, amount in (("A", 130), ("B", 200), ("C", 180), ("A", 250)):
+        assert isinstance(arena.bid(name, amount, "maximum"), int)
+    assert arena.standing()[:2] == ("A", 210)
+    arena.steer("void", name="B")
+    assert arena.standing()[:2] == ("A", 190)
+    arena.steer("void", name="A")
+    assert arena.standing()[:2] == ("C", 100)
+    assert arena.bid("A", 300, "maximum") == "voided"
+    with monkeypatch.context() as patched:
+        patched.setattr(proxy, "MAX_WORK", 2)
+        with pytest.raises(TooManyRemovals):
+            arena.steer("void", name="C")
+    assert arena.standing()[:2] == ("C", 100)
+    arena.at(ENDS)
+    assert arena.close() == 1
+    assert arena.result() == ("sold", 100, [("C", 100, "pending")])
 
 
 def test_the_first_taker_of_a_falling_price(arena):

@@ -15,7 +15,7 @@ from tests.auctions.arena import arena as arena  # noqa: PLC0414 - a fixture
 
 TABLES = (
     "auctions", "auction_events", "bids", "outbox_events", "audit_records", "stored_answers", "opened_boxes",
-    "sealed_books", "sealing_shares", "sealing_keys", "registrations", "awards",
+    "sealed_books", "sealed_commitments", "sealing_shares", "sealing_keys", "registrations", "awards",
 )  # fmt: skip
 
 

@@ -256,11 +256,11 @@ def test_postgresql_itself_refuses_to_award_a_case_twice(lots) -> None:
 
 FOREIGN = """
 WITH d AS (SELECT id FROM deals WHERE state = 'awaiting_payment')
-INSERT INTO allocations SELECT d.id, c.case_id, 'x', 0, 0 FROM d, lot_cases c WHERE c.lot = 'L3' LIMIT 1
+INSERT INTO allocations SELECT 0, d.id, c.case_id, 'x', 0, 0 FROM d, lot_cases c WHERE c.lot = 'L3' LIMIT 1
 """
 TWICE = """
 WITH d AS (SELECT id FROM deals WHERE state = 'awaiting_payment')
-INSERT INTO allocations SELECT d.id, a.case_id, a.case_key, 0, 0 FROM d, allocations a LIMIT 1
+INSERT INTO allocations SELECT 0, d.id, a.case_id, a.case_key, 0, 0 FROM d, allocations a LIMIT 1
 """
 
 
