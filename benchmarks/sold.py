@@ -32,8 +32,8 @@ FROM generate_series(1, :cases) AS n
 """
 _AWARD = """
 INSERT INTO awards (id, auction_id, listing_id, package_id, seller_organisation_id, registration_id, slot, place, lots,
-    state, price_minor, currency, terms, created_at, ended_at)
-VALUES (:id, :id, :id, :package, :seller, :id, 1, 1, '{}', 'contracted', :price, 'CNY', '{}', now(), now())
+    state, price_minor, currency, terms, created_at, in_force_at, ended_at)
+VALUES (:id, :id, :id, :package, :seller, :id, 1, 1, '{}', 'contracted', :price, 'CNY', '{}', now(), now(), now())
 """
 _LINE = """
 INSERT INTO statement_lines SELECT (jsonb_populate_record(NULL::statement_lines, jsonb_build_object(
@@ -89,8 +89,9 @@ def add_package(connection: Connection, cases: int) -> uuid.UUID:
 def add_deal(
     connection: Connection, *, package: uuid.UUID, seller: uuid.UUID, buyer: uuid.UUID, price: int
 ) -> uuid.UUID:
-    """Add a deal that only waits for its distribution."""
+    """Add a deal that only waits for its distribution; earlier ones let go of its package, so that it is alone."""
     deal = uuid.uuid4()
+    _past_keys(connection, "UPDATE deals SET package_id = id WHERE package_id = :package", package=package)
     reference = new_reference(ReferenceKind.DEAL)
     _past_keys(connection, _AWARD, id=deal, package=package, seller=seller, price=price)
     _past_keys(
