@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from auctions import events, lots, opening, sealed_book, signing
+from auctions import events, lots, onward_sales, opening, sealed_book, signing
 from auctions import listing as listings
 from auctions.domain import calendars, checks, references
 from auctions.domain import terms as domain
@@ -106,6 +106,7 @@ def gaps(session: Session, listing: Listing, *, at: datetime) -> list[Missing]:
         room_open=room is not None and room.state == "open",
     )
     found = domain.missing(listings.terms_of(listing), around, at=at) + lots.gaps(session, listing)
+    found += onward_sales.gaps(session, listing, vault=runtime.current().vault)
     if listing.relisting_plan is not None and listing.start_price_minor is None:
         detail = "A re-listing plan scales a start price, which this format does not have; take the plan out."
         found.append(Missing("plan_without_start_price", detail))

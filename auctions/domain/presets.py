@@ -96,6 +96,11 @@ class Preset:
         return bool(self.document.get("no_resale", False))
 
     @property
+    def no_resale_source(self) -> Mapping[str, Any]:
+        """Source of `no_resale`, for a refusal to name; a preset that has the one has the other."""
+        return self.document["no_resale_source"]  # type: ignore[no-any-return]  # Any by its library
+
+    @property
     def awards(self) -> Mapping[str, Any]:
         """What follows the hammer: the document of an `AwardTerms`."""
         return self.document["awards"]  # type: ignore[no-any-return]  # Any by its library

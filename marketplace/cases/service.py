@@ -19,6 +19,7 @@ from marketplace.cases.delivery import Delivery, deliver_tape, get_tape, list_ta
 from marketplace.cases.importing import import_tape
 from marketplace.cases.mappings import list_mappings, save_mapping
 from marketplace.cases.naming import fingerprint_names
+from marketplace.cases.sameness import same_claims
 
 __all__ = [
     "CaseFile",
@@ -40,6 +41,7 @@ __all__ = [
     "move_cases",
     "require_case",
     "reveal_identities",
+    "same_claims",
     "save_mapping",
     "tape_errors",
     "withdraw_case",

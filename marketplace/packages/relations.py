@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Collection
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, func, or_, select
 from sqlalchemy.orm import Session
 
 from marketplace.cases import service as cases
@@ -38,6 +38,23 @@ def has_companies_outside(session: Session, package_id: uuid.UUID, *, province: 
         PackageCase.province.is_distinct_from(province),
     )
     return session.scalar(query.limit(1)) is not None
+
+
+def claims_held_in(session: Session, package_id: uuid.UUID, *, bought: Select[uuid.UUID, uuid.UUID | None]) -> int:
+    """Count the cases of a package that are personal claims of what was bought and has not gone back.
+
+    `bought`: `package_id` with the `case_id` of one of its cases, or None for all of them. The cases themselves are
+    told to nobody.
+    """
+    sold = bought.subquery()
+    held = (
+        select(PackageCase.case_id)
+        .join(sold, sold.c.package_id == PackageCase.package_id)
+        .where(PackageCase.live, or_(sold.c.case_id.is_(None), sold.c.case_id == PackageCase.case_id))
+    )
+    among = select(PackageCase.case_id).where(PackageCase.package_id == package_id, PackageCase.live)
+    found = cases.same_claims(among=among, held=held).subquery()
+    return session.scalars(select(func.count()).select_from(found)).one()
 
 
 def families() -> Select[uuid.UUID, uuid.UUID]:

@@ -18,7 +18,7 @@ from marketplace.packages.domain.package import FrozenCase, PackageState
 from marketplace.packages.freezing import freeze_package, frozen_cases, live_cases
 from marketplace.packages.models import Package, Stratum, TapeVersion
 from marketplace.packages.parting import is_whole, sell_package, split_package
-from marketplace.packages.relations import families, has_companies_outside, owes_in
+from marketplace.packages.relations import claims_held_in, families, has_companies_outside, owes_in
 
 __all__ = [
     "CaseColumns",
@@ -32,6 +32,7 @@ __all__ = [
     "TapeVersion",
     "cancel_package",
     "case_columns",
+    "claims_held_in",
     "create_package",
     "families",
     "freeze_package",

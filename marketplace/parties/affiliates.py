@@ -128,6 +128,22 @@ def identities_of(session: Session, organisation_ids: Collection[uuid.UUID], *, 
     return Identities(frozenset(numbers), frozenset(names | {row.name_fingerprint for row in behind}))
 
 
+def related_organisations(session: Session, organisation_id: uuid.UUID, *, vault: Vault) -> frozenset[uuid.UUID]:
+    """Return an organisation with those that share an owner or officer with it, own it or are owned by it.
+
+    By official numbers, one step far; staff does not relate. No visibility check: for rules that bind them all.
+    """
+    controlling = (Affiliate.removed_at.is_(None), Affiliate.kind.in_((AffiliateKind.OWNER, AffiliateKind.OFFICER)))
+    behind = select(Affiliate.fingerprint).where(*controlling, Affiliate.organisation_id == organisation_id)
+    numbers = set(session.scalars(behind))
+    official = select(Organisation.id, Organisation.uscc).where(Organisation.uscc.is_not(None))
+    prints = {row.id: vault.fingerprint(row.uscc) for row in session.execute(official)}
+    named = {one for one, number in prints.items() if number in numbers}
+    own = {prints[organisation_id]} if organisation_id in prints else set()
+    sharing = select(Affiliate.organisation_id).where(*controlling, Affiliate.fingerprint.in_(numbers | own))
+    return frozenset({organisation_id, *named, *session.scalars(sharing)})
+
+
 def operator_organisations(session: Session) -> list[uuid.UUID]:
     """Return the market's operator, as a list that is empty before it is founded."""
     return list(session.scalars(select(Organisation.id).where(Organisation.kind == OrganisationKind.OPERATOR)))

@@ -6,6 +6,7 @@ from marketplace.parties.affiliates import (
     identities_of,
     list_affiliates,
     operator_organisations,
+    related_organisations,
     remove_affiliate,
 )
 from marketplace.parties.api_keys import IssuedKey, issue_key, list_keys, revoke_key
@@ -79,6 +80,7 @@ __all__ = [
     "operator_exists",
     "operator_organisations",
     "organisation_names",
+    "related_organisations",
     "remove_affiliate",
     "require_organisation",
     "revoke_key",
