@@ -1,7 +1,7 @@
 """Payments on a case: repayments recorded by the seller, reversals as new rows, proceeds of a sale in bulk."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, Final
 
@@ -63,22 +63,73 @@ def record_repayment(
 
     Raises `NotFound`, `CurrencyMismatch`, `ReceiptOfTheFuture`.
     """
+    if received_on > local_date(at, _ZONE):
+        raise ReceiptOfTheFuture(received_on)
+    receipt_id = new_id()
+    source = (ReceiptKind.REPAYMENT.value, receipt_id)
+    receipt = _repayment(
+        session,
+        case_id,
+        amount,
+        received_on=received_on,
+        note=note,
+        receipt_id=receipt_id,
+        source=source,
+        actor=actor,
+        at=at,
+    )
+    return _keep(session, receipt, RepaymentRecorded, actor=actor, at=at)
+
+
+def record_meanwhile(
+    session: Session,
+    *,
+    amounts: Mapping[uuid.UUID, Money],
+    source_kind: str,
+    source_id: uuid.UUID,
+    note: str,
+    actor: Actor,
+    at: datetime,
+) -> None:
+    """Record what borrowers paid the buyer of cases that come back, as repayments of today; nothing for a zero.
+
+    Once for each case and source. Raises `NotFound`, `CurrencyMismatch`.
+    """
+    today = local_date(at, _ZONE)
+    for case_id, amount in sorted(amounts.items()):
+        if amount.minor:
+            receipt = _repayment(
+                session, case_id, amount, received_on=today, note=note, receipt_id=new_id(),
+                source=(source_kind, source_id), actor=actor, at=at,
+            )  # fmt: skip
+            _keep(session, receipt, RepaymentRecorded, actor=actor, at=at)
+
+
+def _repayment(
+    session: Session,
+    case_id: uuid.UUID,
+    amount: Money,
+    *,
+    received_on: date,
+    note: str,
+    receipt_id: uuid.UUID,
+    source: tuple[str, uuid.UUID],
+    actor: Actor,
+    at: datetime,
+) -> CaseReceipt:
+    """Apply money to costs, interest, principal as they stand; the case is locked from here on."""
     case = cases.require_case(session, case_id, actor=actor)
     if amount.currency != case.currency:
         raise CurrencyMismatch(amount.currency, case.currency)
-    if received_on > local_date(at, _ZONE):
-        raise ReceiptOfTheFuture(received_on)
     lock_case(session, case_id)
     paid = _paid_since(session, case_id, after=case.as_of_on)
     owed = Split(
         case.other_minor - paid.other, case.interest_minor - paid.interest, case.principal_minor - paid.principal
     )
-    receipt_id = new_id()
-    receipt = _receipt(
+    return _receipt(
         case_id, ReceiptKind.REPAYMENT, amount, apply_repayment(amount, owed=owed), received_on, note, at,
-        receipt_id=receipt_id, source=(ReceiptKind.REPAYMENT.value, receipt_id),
+        receipt_id=receipt_id, source=source,
     )  # fmt: skip
-    return _keep(session, receipt, RepaymentRecorded, actor=actor, at=at)
 
 
 def reverse_receipt(session: Session, receipt_id: uuid.UUID, *, reason: str, actor: Actor, at: datetime) -> CaseReceipt:

@@ -2,7 +2,14 @@
 
 from collection.classifying import LevelShown, case_levels, classify_cases, level_rules, save_level_rule
 from collection.contacts import contact_records, record_contact, record_outcome, refusal
-from collection.receipts import proceeds_total, receipts_of, record_proceeds, record_repayment, reverse_receipt
+from collection.receipts import (
+    proceeds_total,
+    receipts_of,
+    record_meanwhile,
+    record_proceeds,
+    record_repayment,
+    reverse_receipt,
+)
 
 __all__ = [
     "LevelShown",
@@ -13,6 +20,7 @@ __all__ = [
     "proceeds_total",
     "receipts_of",
     "record_contact",
+    "record_meanwhile",
     "record_outcome",
     "record_proceeds",
     "record_repayment",

@@ -16,7 +16,7 @@ from marketplace import audit, db
 from marketplace.actor import Actor
 from marketplace.clock import local_date
 from marketplace.money import CurrencyMismatch, Money
-from settlement import closings, covers, deals
+from settlement import case_returns, closings, covers, deals
 from settlement.closing_models import Adjustment, AdjustmentCase, CaseClosing
 from settlement.deal_models import Deal
 from settlement.domain import adjustments as rules
@@ -91,8 +91,12 @@ def propose_adjustment(
             )
         ).all()
     )
-    columns = ("adjustment_id", "case_id", "amount_minor")
-    rows = ({"adjustment_id": row.id, "case_id": ids[key], "amount_minor": minor} for key, minor in parts.items())
+    collected = _named(deal, cases) if kind in RETURNS else {}
+    columns = ("adjustment_id", "case_id", "amount_minor", "collected_minor")
+    rows = (
+        {"adjustment_id": row.id, "case_id": ids[key], "amount_minor": minor, "collected_minor": collected.get(key, 0)}
+        for key, minor in parts.items()
+    )
     db.copy_rows(session, "adjustment_cases", columns, rows)
     audit.record(session, actor=actor, at=at, subject=row, verb="propose", after={"amount": str(row.amount)})
     return row
@@ -182,7 +186,8 @@ def decide_adjustment(
 ) -> Adjustment:
     """Approve an adjustment as another person, or reject it; what the holdback holds pays the buyer at once.
 
-    Raises `AdjustmentNotFound`, `SamePersonDecides`, `DecidedByPerson`, `IllegalMove`.
+    Cases of a removal or repurchase are the seller's again at once. Raises `AdjustmentNotFound`, `SamePersonDecides`,
+    `DecidedByPerson`, `IllegalMove` (also for a case that is not sold yet).
     """
     found = session.get(Adjustment, adjustment_id)
     if found is None:
@@ -195,6 +200,8 @@ def decide_adjustment(
     audit.transition(session, row, verb, lifecycle=ADJUSTMENT, actor=actor, at=at, reason=reason)
     row.decided_by_id, row.decided_by, row.decided_at = actor.user_id, actor.name, at
     session.flush()
+    if approve and row.kind in RETURNS:
+        case_returns.take_back(session, deal=deal, row=row, actor=actor, at=at)
     if approve and row.amount_minor > 0:
         covers.from_holdback(session, deal=deal, row=row, actor=actor, at=at)
     return row

@@ -197,12 +197,18 @@ class Adjustment(Base):
 
 
 class AdjustmentCase(Base):
-    """The part of one case in an adjustment, in its currency and with its sign. Append-only; they add up to it."""
+    """The part of one case in an adjustment, in its currency and with its sign. Append-only; they add up to it.
+
+    `collected`: what the buyer collected on a case that goes back, else 0.
+    """
 
     __tablename__ = "adjustment_cases"
     adjustment_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("adjustments.id"), primary_key=True)
     case_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
     amount_minor: Mapped[int]
+    collected_minor: Mapped[int] = mapped_column(default=0)
+
+    __table_args__ = (CheckConstraint("collected_minor >= 0", "collected_not_negative"),)
 
 
 class AdjustmentCover(Base):

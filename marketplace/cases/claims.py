@@ -230,6 +230,8 @@ def matching_obligors(*, fingerprints: Collection[bytes], names: Collection[byte
     )
 
 
-def move_cases(session: Session, *, case_ids: Sequence[uuid.UUID], verb: str, actor: Actor, at: datetime) -> int:
-    """Move many cases by one verb of their table (`bundle`, `release`, `sell`, `archive`); return how many moved."""
-    return audit.transition_all(session, Case, among(case_ids), verb, lifecycle=CASE, actor=actor, at=at)
+def move_cases(
+    session: Session, *, case_ids: Sequence[uuid.UUID], verb: str, actor: Actor, at: datetime, reason: str = ""
+) -> int:
+    """Move many cases by one verb of their table, one record each; return how many moved. Raises `IllegalMove`."""
+    return audit.transition_all(session, Case, among(case_ids), verb, lifecycle=CASE, actor=actor, at=at, reason=reason)

@@ -1,7 +1,8 @@
 """A package that changes hands, whole or in parts, and what is left of it when only parts of it found a buyer.
 
 What was not sold leaves as a package of its own, frozen with the same figures at the same cut-off: it can be listed at
-once, or cancelled so that its cases are open again. The figures of the package as it was announced stay as they were.
+once, or cancelled so that its cases are open again. The figures of the package as it was announced stay as they were,
+also when sold cases go back to the seller (`return_cases`).
 """
 
 import uuid
@@ -102,15 +103,40 @@ def split_package(
     return part
 
 
-def _move_rows(session: Session, package: Package, part: Package, case_ids: Sequence[uuid.UUID]) -> None:
-    chosen: tuple[ColumnElement[bool], ...] = (
+def return_cases(
+    session: Session, package_id: uuid.UUID, *, case_ids: Sequence[uuid.UUID], reason: str, actor: Actor, at: datetime
+) -> None:
+    """Sold cases go back to the seller, open again; the figures and the state of the package stay as they were.
+
+    Raises `CasesNotInPackage`, and `IllegalMove` unless each of them is sold. No visibility check.
+    """
+    package = require_package(session, package_id, for_update=True)
+    _check_live(case_ids, live_cases(session, package_id))
+    cases.move_cases(session, case_ids=case_ids, verb="return", actor=actor, at=at, reason=reason)
+    _let_go(session, package, case_ids)
+    after = {"cases": len(case_ids)}
+    audit.record(session, actor=actor, at=at, subject=package, verb="return_cases", after=after, reason=reason)
+
+
+def _chosen(package: Package, case_ids: Sequence[uuid.UUID]) -> tuple[ColumnElement[bool], ...]:
+    return (
         PackageCase.package_id == package.id,
         PackageCase.case_id == func.any(literal(list(case_ids), ARRAY(Uuid()))),
     )
-    session.execute(update(PackageCase).where(*chosen).values(live=False).execution_options(synchronize_session=False))
+
+
+def _let_go(session: Session, package: Package, case_ids: Sequence[uuid.UUID]) -> None:
+    gone = update(PackageCase).where(*_chosen(package, case_ids)).values(live=False)
+    session.execute(gone.execution_options(synchronize_session=False))
+
+
+def _move_rows(session: Session, package: Package, part: Package, case_ids: Sequence[uuid.UUID]) -> None:
+    _let_go(session, package, case_ids)
     columns: dict[str, Any] = {column.key: column for column in PackageCase.__table__.columns}
     columns |= {"package_id": literal(part.id, Uuid()), "live": true()}
-    session.execute(insert(PackageCase).from_select(list(columns), select(*columns.values()).where(*chosen)))
+    session.execute(
+        insert(PackageCase).from_select(list(columns), select(*columns.values()).where(*_chosen(package, case_ids)))
+    )
 
 
 def _has_unsold(session: Session, package: Package) -> bool:

@@ -17,7 +17,7 @@ from marketplace.packages.domain.header import PackageHeader, package_header
 from marketplace.packages.domain.package import FrozenCase, PackageState
 from marketplace.packages.freezing import freeze_package, frozen_cases, live_cases
 from marketplace.packages.models import Package, Stratum, TapeVersion
-from marketplace.packages.parting import is_whole, sell_package, split_package
+from marketplace.packages.parting import is_whole, return_cases, sell_package, split_package
 from marketplace.packages.relations import claims_held_in, families, has_companies_outside, owes_in
 
 __all__ = [
@@ -49,6 +49,7 @@ __all__ = [
     "owes_in",
     "package_header",
     "require_package",
+    "return_cases",
     "sell_package",
     "split_package",
     "strata",

@@ -163,12 +163,14 @@ def of_return(stands: Mapping[str, Stand], keys: Sequence[str], collected: Mappi
     """Return the price that goes back for cases that go back: what is left of it, less what the buyer collected.
 
     Raises `UnknownCase` (also for a case named twice, or collected on without going back), `CaseReturned`,
-    `AdjustmentEmpty` when nothing would go back.
+    `AdjustmentEmpty` when nothing would go back, or less than nothing was collected.
     """
     if len(set(keys)) != len(keys):
         raise UnknownCase(next(key for place, key in enumerate(keys) if key in keys[:place]))
     if strange := sorted(set(collected) - set(keys)):
         raise UnknownCase(strange[0])
+    if any(amount < 0 for amount in collected.values()):
+        raise AdjustmentEmpty("collections of the buyer that are not below zero")
     parts = {key: max(_standing(stands, key).left - collected.get(key, 0), 0) for key in keys}
     if not any(parts.values()):
         raise AdjustmentEmpty("cases of which something is left of the price")

@@ -23,6 +23,7 @@ CASE: Final = Lifecycle(
         (CaseState.OPEN, "bundle", CaseState.BUNDLED),
         (CaseState.BUNDLED, "release", CaseState.OPEN),
         (CaseState.BUNDLED, "sell", CaseState.SOLD),
+        (CaseState.SOLD, "return", CaseState.OPEN),
         (CaseState.SOLD, "archive", CaseState.ARCHIVED),
         (CaseState.OPEN, "withdraw", CaseState.WITHDRAWN),
     ],

@@ -127,6 +127,7 @@ def test_without_a_warranty_nothing_is_sold_back(sale):
         ("price", {"amount": 1_000_000_02}, "adjustment_out_of_bounds"),
         ("removal", {}, "adjustment_out_of_bounds"),
         ("removal", {"cases": [("LN1", 1_000_000_00)]}, "adjustment_out_of_bounds"),
+        ("removal", {"cases": [("LN1", -1)]}, "adjustment_out_of_bounds"),
     ],
 )
 def test_what_cannot_be_is_refused(sale, kind, given, code):

@@ -5,6 +5,7 @@ from sqlalchemy import text
 
 from tests.auctions.conftest import stage, terms  # noqa: F401 - a fixture
 from tests.people import make_uscc
+from tests.settlement.deals.test_adjustments import approve, propose
 
 ROWS = [(n, f"LN{n},张三{n},{n * 1000}.33,{n}.10,{100 + n}") for n in (1, 2, 10, 3, 4)]
 """The cases of `sale`, as its seller delivered them."""
@@ -79,6 +80,15 @@ def test_whoever_is_not_bound_lists_freely(resale, bound):
     listing = resale.draft(rows)
     assert resale.missing(listing) == []
     assert resale.publish(listing).status_code == 200
+
+
+def test_a_claim_that_went_back_is_free(resale):
+    resale.undertake()
+    deal = resale.sale.sell()
+    approve(resale.sale, propose(resale.sale, deal, "removal", cases=[("LN1", None), ("LN2", None)]))
+    resale.owned_by_the_buyer()
+    (gap,) = resale.missing(resale.draft([row for _, row in ROWS]))
+    assert "3 personal claims" in gap["detail"]
 
 
 def test_claims_on_companies_are_free(resale):
