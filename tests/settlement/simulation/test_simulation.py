@@ -25,8 +25,8 @@ from marketplace.actor import SYSTEM
 from settlement import client_money, controls, deposit_figures, exceptions, ledger, periods, trial_balance
 from tests.settlement.deals.test_defaults import fail, queue
 
-STEPS = 60
-MINUTES = 10
+STEPS = 68
+MINUTES = 9
 """Of the clock for a step: a day ends on the way, and the sessions of the people last."""
 
 
@@ -51,6 +51,7 @@ class Market:
         self.may_default, self.defaulted = defaults, False
         self.changes: list[tuple[str, int]] = []
         self.euros, self.known_third = 0, False
+        self.bag: list[str] = []
         self.finance, self.admin = sale.api.as_(sale.people.finance), sale.api.as_(sale.people.admin)
         self.charges: list[tuple[str, int]] = []
         self.paid: set[str] = set()
@@ -73,8 +74,10 @@ class Market:
         return tuple(outbox.Subscription(one.event, mortal(one.handler)) for one in self.running.subscriptions)
 
     def step(self) -> str:
-        """Do one thing that can be done now; return what it was."""
-        name = self.random.choice(DEEDS)
+        """Do one thing that can be done now, each of them before any comes again; return what it was."""
+        if not self.bag:
+            self.bag = self.random.sample(DEEDS, len(DEEDS))
+        name = self.bag.pop()
         self.sale.clock.advance(minutes=MINUTES)
         getattr(self, name)()
         return name
