@@ -326,7 +326,7 @@ class Market:
         """Whatever is left is finished: all events delivered, all charges explained, every order paid."""
         self.award()
         self.running.clock.advance(hours=1)
-        for _ in range(12):
+        for turn in range(12):
             self.work()
             for deal in self.deals():
                 if minor(deal["due"]):
@@ -342,6 +342,9 @@ class Market:
             self.repeat()
             assert self.finance.ok("POST", "/client-money-checks", 201)["items"][0]["passed"]
             self.pay_everything()
+            if not turn:
+                self.bank_returns()
+                self.verify()
 
     def settle_forfeitures(self) -> None:
         """What was lost is used as soon as the next price is known."""
@@ -472,6 +475,7 @@ def test_a_day_of_the_market(sale, running, seed: int, defaults: bool) -> None:
     assert {deal["state"] for deal in market.deals()} == {"settled"}
     assert market.orders("sent") == market.orders("proposed") == []
     assert market.crashes >= 1
+    assert market.orders("returned"), "one at least came back, and was paid again"
     assert len(market.finance.ok("GET", "/forfeitures")["items"]) == int(market.defaulted)
 
 
