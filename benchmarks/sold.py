@@ -5,6 +5,8 @@ runs with all of them.
 """
 
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,11 +16,19 @@ from sqlalchemy import Connection, text
 from sqlalchemy.orm import Session
 
 import wsgi
+from auctions.award_models import Award
+from auctions.domain.lifecycles import AwardState
 from demo import tape
 from marketplace.actor import SYSTEM, OrganisationKind
 from marketplace.parties import service as parties
+from settlement import fees
+from settlement.deal_models import Deal
+from settlement.domain.deal import DealState
+from settlement.domain.matching import Finding
 from settlement.domain.references import ReferenceKind, new_reference
+from settlement.models import StatementLine
 
+AT = datetime(2026, 3, 2, 9, tzinfo=UTC)
 ROOT = Path(__file__).resolve().parent.parent
 
 _CASES = """
@@ -29,26 +39,6 @@ SELECT :package, uuidv7(), true, 'LN' || lpad(n::text, 9, '0'), 'person', 'CNY',
     (random() * 10000000)::bigint, 0, 400, DATE '2026-01-31', 'none', false, 'unsecured', '\\x00112233445566778899',
     'Z***', false, 'credit_card', '33'
 FROM generate_series(1, :cases) AS n
-"""
-_AWARD = """
-INSERT INTO awards (id, auction_id, listing_id, package_id, seller_organisation_id, registration_id, slot, place, lots,
-    state, price_minor, currency, terms, created_at, ended_at)
-VALUES (:id, :id, :id, :package, :seller, :id, 1, 1, '{}', 'contracted', :price, 'CNY', '{}', now(), now())
-"""
-_LINE = """
-INSERT INTO statement_lines SELECT (jsonb_populate_record(NULL::statement_lines, jsonb_build_object(
-    'id', CAST(:id AS text), 'statement_id', CAST(:id AS text), 'position', 1, 'account_number', '1', 'currency', 'CNY',
-    'amount_minor', CAST(:amount AS bigint), 'booked_on', '2026-03-02', 'value_on', '2026-03-02', 'remittance', '',
-    'end_to_end_id', '', 'counterparty_name', '', 'counterparty_account', '', 'bank_reference', '', 'fingerprint',
-    CAST(:id AS text), 'occurrence', 1, 'finding', 'deal', 'sub_account', '', 'unapplied_minor', 0))).*
-"""
-_DEAL = """
-INSERT INTO deals (id, award_id, package_id, listing_id, seller_organisation_id, buyer_organisation_id,
-    registration_id, fee_schedule_id, reference, state, currency, price_minor, deposit_minor, received_minor, due_on,
-    opened_at, paid_at, seller_signed_at, buyer_signed_at)
-SELECT :id, :id, :package, :id, :seller, :buyer, :id, f.id, :reference, 'ready', 'CNY', :price, 0, :price,
-    '2026-03-02', now(), now(), now(), now()
-FROM fee_schedules f WHERE f.currency = 'CNY' ORDER BY f.version DESC LIMIT 1
 """
 
 
@@ -73,7 +63,7 @@ def add_organisation(connection: Connection, number: int) -> uuid.UUID:
     with Session(connection) as session:
         made = parties.create_organisation(
             session, name=f"资产 {number}", kind=OrganisationKind.BUYER, country="CN", uscc=tape.company_code(number),
-            province="33", actor=SYSTEM, at=datetime(2026, 3, 2, 9, tzinfo=UTC),
+            province="33", actor=SYSTEM, at=AT,
         )  # fmt: skip
         session.commit()
         return made.id
@@ -89,21 +79,51 @@ def add_package(connection: Connection, cases: int) -> uuid.UUID:
 def add_deal(
     connection: Connection, *, package: uuid.UUID, seller: uuid.UUID, buyer: uuid.UUID, price: int
 ) -> uuid.UUID:
-    """Add a deal that only waits for its distribution."""
+    """Add a deal that only waits for its distribution; earlier ones let go of its package, so that it is alone."""
     deal = uuid.uuid4()
-    reference = new_reference(ReferenceKind.DEAL)
-    _past_keys(connection, _AWARD, id=deal, package=package, seller=seller, price=price)
-    _past_keys(
-        connection, _DEAL, id=deal, package=package, seller=seller, buyer=buyer, reference=reference, price=price
-    )
+    _past_keys(connection, "UPDATE deals SET package_id = id WHERE package_id = :package", package=package)
+    with _rows(connection) as session:
+        schedule = fees.schedule_in_force(session, currency="CNY", on=AT.date())
+        session.add(
+            Award(
+                id=deal, auction_id=deal, listing_id=deal, package_id=package, seller_organisation_id=seller,
+                registration_id=deal, state=AwardState.CONTRACTED, price_minor=price, currency="CNY", terms={},
+                created_at=AT, in_force_at=AT, ended_at=AT,
+            )
+        )  # fmt: skip
+        session.add(
+            Deal(
+                id=deal, award_id=deal, package_id=package, listing_id=deal, seller_organisation_id=seller,
+                buyer_organisation_id=buyer, registration_id=deal, fee_schedule_id=schedule.id,
+                reference=new_reference(ReferenceKind.DEAL), state=DealState.READY, currency="CNY", price_minor=price,
+                received_minor=price, due_on=AT.date(), opened_at=AT, paid_at=AT, seller_signed_at=AT,
+                buyer_signed_at=AT,
+            )
+        )  # fmt: skip
     return deal
 
 
 def add_line(connection: Connection, amount_minor: int) -> uuid.UUID:
     """Add a line of a bank statement."""
     line = uuid.uuid4()
-    _past_keys(connection, _LINE, id=line, amount=amount_minor)
+    with _rows(connection) as session:
+        session.add(
+            StatementLine(
+                id=line, statement_id=line, position=1, account_number="1", currency="CNY", amount_minor=amount_minor,
+                booked_on=AT.date(), value_on=AT.date(), remittance="", end_to_end_id="", counterparty_name="",
+                counterparty_account="", bank_reference="", fingerprint=line.hex * 2, occurrence=1,
+                finding=Finding.DEAL, sub_account="",
+            )
+        )  # fmt: skip
     return line
+
+
+@contextmanager
+def _rows(connection: Connection) -> Iterator[Session]:
+    with Session(connection, expire_on_commit=False) as session:
+        session.execute(text("SET LOCAL session_replication_role = replica"))
+        yield session
+        session.commit()
 
 
 def _past_keys(connection: Connection, statement: str, **values: object) -> None:

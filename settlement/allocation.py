@@ -49,14 +49,19 @@ def store(session: Session, *, deal_id: uuid.UUID, claims: Claims, amounts: Inte
     `amounts` are minor units in the order of `claims`. PostgreSQL refuses them unless the rows of the deal then add up
     to its net proceeds and number its cases; nothing can be added to them afterwards.
     """
-    if len(claims.keys) < OWN_SEGMENT:
+    segment = _own_segment(session, deal_id) if len(claims.keys) >= OWN_SEGMENT else None
+    if segment is None:
         _copy(session, sql.Identifier("allocations"), binary_rows(SHARED, deal_id, claims, amounts))
         return len(claims.keys)
-    segment = session.execute(text("SELECT open_allocation_segment(:deal)"), {"deal": deal_id}).scalar_one()
     table = sql.Identifier("allocation_segments", f"segment_{segment}")
     _copy(session, table, binary_rows(segment, deal_id, claims, amounts))
     session.execute(text("SELECT attach_allocation_segment(:segment, :deal)"), {"segment": segment, "deal": deal_id})
     return len(claims.keys)
+
+
+def _own_segment(session: Session, deal_id: uuid.UUID) -> int | None:
+    """Make a partition for a deal, None for one of several deals of its package."""
+    return session.execute(text("SELECT open_allocation_segment(:deal)"), {"deal": deal_id}).scalar_one()
 
 
 def _copy(session: Session, table: sql.Identifier, rows: Iterator[bytes]) -> None:

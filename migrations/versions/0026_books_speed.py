@@ -90,13 +90,22 @@ END $$
 OPEN_SEGMENT = """
 CREATE FUNCTION open_allocation_segment(deal uuid) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
-    segment bigint := nextval('allocation_segments.number');
+    segment bigint;
 BEGIN
+    PERFORM FROM deals d JOIN packages p ON p.id = d.package_id WHERE d.id = deal FOR NO KEY UPDATE OF p;
+    PERFORM FROM deals d JOIN awards a ON a.id = d.award_id WHERE d.id = deal AND cardinality(a.lots) = 0
+        AND NOT EXISTS (SELECT FROM deals o
+            WHERE o.package_id = d.package_id AND o.id <> d.id AND o.net_minor IS NOT NULL);
+    IF NOT FOUND THEN
+        RETURN NULL;
+    END IF;
+    segment := nextval('allocation_segments.number');
     EXECUTE format('CREATE TABLE allocation_segments.segment_%s (LIKE allocations INCLUDING CONSTRAINTS,
         CONSTRAINT one_deal CHECK (segment = %s AND deal_id = %L))', segment, segment, deal);
     RETURN segment;
 END $$
 """
+"""None for a deal about lots, or beside another of its package: whose cases those are is checked for each (0028)."""
 
 ATTACH_SEGMENT = """
 CREATE FUNCTION attach_allocation_segment(segment bigint, deal uuid) RETURNS void LANGUAGE plpgsql

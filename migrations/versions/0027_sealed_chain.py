@@ -54,6 +54,9 @@ def upgrade() -> None:
     op.create_check_constraint(
         op.f("ck_sealing_keys_seed_when_opened"), "sealing_keys", "seed IS NULL OR opened_at IS NOT NULL"
     )
+    # a falling price taken in the first moment ends the auction in it
+    op.drop_constraint(op.f("ck_auctions_times_in_order"), "auctions", type_="check")
+    op.create_check_constraint(op.f("ck_auctions_times_in_order"), "auctions", "opens_at <= ends_at")
     op.drop_constraint(op.f("ck_auction_events_amount_of_attempt"), "auction_events", type_="check")
     op.create_check_constraint(
         op.f("ck_auction_events_amount_of_attempt"),
@@ -66,6 +69,8 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.execute("SET LOCAL lock_timeout = '5s'")
     _replace_in_order_check(END_STAYS_BUT, END_STAYS)
+    op.drop_constraint(op.f("ck_auctions_times_in_order"), "auctions", type_="check")
+    op.create_check_constraint(op.f("ck_auctions_times_in_order"), "auctions", "opens_at < ends_at")
     op.drop_column("sealed_books", "boxes")
     op.drop_constraint(op.f("ck_auction_events_amount_of_attempt"), "auction_events", type_="check")
     op.create_check_constraint(op.f("ck_auction_events_amount_of_attempt"), "auction_events", AMOUNT_OF_ATTEMPT)
