@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from auctions import award_views, closing, log, plays, sealed_book, signing
 from auctions.domain import bundle, proofs, sealing
+from auctions.domain.proofs import SignedReceipt
 from auctions.domain.replay import replay, winning_bids
 from auctions.models import Auction
 from auctions.proof_models import OpenedBox, SealedBook, SealedCommitment, SealingKey, SigningKey
@@ -121,7 +122,12 @@ def _entry(row: Any, place: int) -> dict[str, Any]:
     signed = log.proof_of(row)
     if signed is None:
         return {"event": place, "receipt": None, "signature": None, "hash": row.hash.hex()}
-    return {"event": place, "receipt": signed.receipt, "signature": proofs.encode_base64(signed.signature)}
+    return {"event": place} | _proof(signed)
+
+
+def _proof(signed: SignedReceipt) -> dict[str, Any]:
+    """Return a receipt as a bidder got it, without the name of its key, which it holds itself."""
+    return {name: value for name, value in signed.document.items() if name != "key_id"}
 
 
 def _sealed(session: Session, auction: Auction, boxes: list[OpenedBox], places: list[int]) -> dict[str, Any]:
@@ -130,9 +136,8 @@ def _sealed(session: Session, auction: Auction, boxes: list[OpenedBox], places: 
         {
             "event": place,
             "box": proofs.encode_base64(row.box),
-            "receipt": json.loads(row.receipt),
-            "signature": proofs.encode_base64(row.signature),
         }
+        | _proof(SignedReceipt.kept(row.receipt, row.signature))
         for row, place in zip(boxes, places, strict=True)
     ]
     return {

@@ -12,13 +12,13 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 import orjson
-from sqlalchemy import Connection
 from sqlalchemy.orm import Session
 
 from auctions import bid_schemas as schemas
-from auctions import plays, viewing
+from auctions import catalogue, plays, viewing
 from auctions.models import Auction
 from auctions.viewing import AuctionView, BidView
+from marketplace import db
 from marketplace.actor import Actor, OrganisationKind
 from marketplace.clock import format_instant
 
@@ -50,17 +50,31 @@ class News:
     bids: Sequence[BidView]
     number: int
     skipped: bool
+    hidden: frozenset[str]
 
 
-def read_news(session: Session, *, auction_id: uuid.UUID, after: int | None) -> News:
-    """Return what came after an entry of the log; None: only where the auction stands. Raises `NotFound`."""
-    view = viewing.view_auction(session, auction_id, actor=SPECTATOR)
-    limit = 1 if after is None else _bound(session.get_one(Auction, auction_id), after)
-    found = viewing.list_bids(session, auction_id=auction_id, cursor=None, limit=limit, actor=SPECTATOR).items
+def read_news(
+    session: Session, *, auction_id: uuid.UUID, after: int | None, hidden: frozenset[str] | None = None
+) -> News:
+    """Return what came after an entry of the log; None: only where the auction stands. Raises `NotFound`.
+
+    `hidden`: the terms not shown to everybody, for whoever asked `hidden_terms` a moment ago.
+    """
+    seen = viewing.see(session, auction_id, actor=SPECTATOR)
+    if hidden is None:
+        hidden = hidden_terms(session, seen.auction.listing_id)
+    view = viewing.view_of(session, seen, hidden=hidden)
+    limit = 1 if after is None else _bound(seen.auction, after)
+    found = viewing.bids_of(session, seen, cursor=None, limit=limit, actor=SPECTATOR).items
     fresh = [bid for bid in reversed(found) if after is not None and bid.number > after]
     number = max(found[0].number if found else 0, 0)
     skipped = len(fresh) == CATCH_UP and after is not None and fresh[0].number > after + 1
-    return News(view, fresh, number, skipped)
+    return News(view, fresh, number, skipped, hidden)
+
+
+def hidden_terms(session: Session, listing_id: uuid.UUID) -> frozenset[str]:
+    """Return the terms that are not shown to everybody."""
+    return catalogue.hidden_terms(session, listing_id, actor=SPECTATOR)
 
 
 def _bound(row: Auction, after: int) -> int:
@@ -68,10 +82,10 @@ def _bound(row: Auction, after: int) -> int:
     return CATCH_UP if plays.is_sealed(row) else max(1, min(CATCH_UP, row.number - after))
 
 
-def marks(connection: Connection, auction_ids: Collection[uuid.UUID]) -> dict[uuid.UUID, Mark]:
+def marks(session: Session, *, auction_ids: Collection[uuid.UUID]) -> dict[uuid.UUID, Mark]:
     """Return the marks of auctions in one look, without those that are not there."""
-    rows = connection.exec_driver_sql(_MARKS, {"ids": list(auction_ids)})
-    return {row[0]: (row[1], row[2], row[3], row[4]) for row in rows}
+    found = db.rows(session, _MARKS, {"ids": list(auction_ids)})
+    return {row.id: (row.number, row.ends_at, row.suspended_at, row.outcome) for row in found}
 
 
 _MARKS: Final = "SELECT id, number, ends_at, suspended_at, outcome FROM auctions WHERE id = ANY(%(ids)s)"

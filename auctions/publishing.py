@@ -106,6 +106,9 @@ def gaps(session: Session, listing: Listing, *, at: datetime) -> list[Missing]:
         room_open=room is not None and room.state == "open",
     )
     found = domain.missing(listings.terms_of(listing), around, at=at) + lots.gaps(session, listing)
+    if listing.relisting_plan is not None and listing.start_price_minor is None:
+        detail = "A re-listing plan scales a start price, which this format does not have; take the plan out."
+        found.append(Missing("plan_without_start_price", detail))
     try:
         preset = listings.preset_of(session, listing, at=at)
     except PresetNotInForce as failure:
@@ -298,7 +301,7 @@ def withdraw_listing(session: Session, *, listing_id: uuid.UUID, reason: str, ac
 def _withdraw_auction(session: Session, listing: Listing, *, actor: Actor, at: datetime) -> None:
     auction = session.scalars(select(Auction).where(Auction.listing_id == listing.id).with_for_update()).one()
     now = listings.auction_time(session)
-    if now >= auction.ends_at:
+    if now >= auction.ends_at and auction.suspended_at is None:
         raise listings.AuctionOver
     if now >= auction.opens_at and not actor.sees_everything:
         raise BiddingUnderWay

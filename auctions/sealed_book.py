@@ -4,6 +4,7 @@ Nothing here counts. The order of writers is held by an advisory lock, which lea
 of the auction, the outbox and the audit trail are not touched before the ceremony (`auctions.opening`).
 """
 
+import hashlib
 import secrets
 import uuid
 from collections.abc import Sequence
@@ -107,8 +108,8 @@ def put(
 
 def _receipt(auction: Any, event: dict[str, Any], box: bytes, key: str, signer: Signer) -> SignedReceipt:
     told = {name: event[name] for name in ("at", "kind", "bidder")} | {"sealed": proofs.bytes_hash(box)}
-    return proofs.issue(
-        signer,
+    draft = proofs.draft(
+        key_id=signer.key_id,
         auction_id=str(auction.id),
         rules_hash=auction.rules_hash,
         head=None,
@@ -116,8 +117,9 @@ def _receipt(auction: Any, event: dict[str, Any], box: bytes, key: str, signer: 
         answer={"accepted": True},
         price=None,
         ends_at=format_instant(auction.ends_at),
-        idempotency_key=key,
+        key_digest=hashlib.sha256(key.encode()).digest(),
     )
+    return proofs.sign(signer, [draft])[0]
 
 
 @dataclass(frozen=True, slots=True)

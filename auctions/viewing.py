@@ -6,12 +6,12 @@ import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import and_, func, select
+from sqlalchemy import BigInteger, Integer, and_, bindparam, exists, func, literal_column, select
 from sqlalchemy.orm import Session, aliased
 
-from auctions import catalogue, plays
+from auctions import catalogue, log, plays
 from auctions.domain import proofs
 from auctions.domain.formats import Phase
 from auctions.domain.lifecycles import EntryKind, LiveState, RegistrationState, live_state
@@ -23,7 +23,45 @@ from marketplace.db import Page, UnknownCursor
 from marketplace.errors import NotFound
 from marketplace.money import Money
 
-_NOW = func.auction_time(type_=db.UtcDateTime())
+_NOW: Final = func.auction_time(type_=db.UtcDateTime())
+_END: Final = 2**63 - 1
+
+_LEADER, _OWN, _REMOVAL = aliased(Registration), aliased(Registration), aliased(AuctionEvent)
+_SEEN: Final = (
+    select(Auction, _LEADER.bidder_code, _OWN.bidder_code, _OWN.id, _NOW)
+    .outerjoin(_LEADER, _LEADER.id == Auction.leader_registration_id)
+    .outerjoin(
+        _OWN,
+        and_(
+            _OWN.listing_id == Auction.listing_id,
+            _OWN.organisation_id == bindparam("organisation_id"),
+            _OWN.state != RegistrationState.WITHDRAWN,
+        ),
+    )
+    .where(Auction.id == bindparam("auction_id"))
+)
+_VOIDED: Final = (
+    exists()
+    .where(
+        _REMOVAL.auction_id == AuctionEvent.auction_id,
+        _REMOVAL.registration_id == AuctionEvent.registration_id,
+        _REMOVAL.kind == literal_column("'void'"),
+    )
+    .label("voided")
+)
+_BIDS: Final = (
+    select(AuctionEvent, Registration.bidder_code, Registration.organisation_id, _VOIDED)
+    .join(Registration, Registration.id == AuctionEvent.registration_id)
+    .where(
+        AuctionEvent.auction_id == bindparam("auction_id"),
+        AuctionEvent.sequence.is_not(None),
+        AuctionEvent.number < bindparam("below", type_=BigInteger),
+    )
+    .order_by(AuctionEvent.number.desc())
+    .limit(bindparam("limit", type_=Integer))
+)
+_ACCEPTANCES: Final = _BIDS.where(AuctionEvent.kind == EntryKind.ACCEPT)
+"""Statements are made once: the feed asks them ten times a second and more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,26 +114,35 @@ class BidView:
     voided: bool
 
 
-def view_auction(session: Session, auction_id: uuid.UUID, *, actor: Actor) -> AuctionView:
-    """Return an auction as of PostgreSQL's clock; `you` and `your_maximum` are the actor's own. Raises `NotFound`."""
-    leader, own = aliased(Registration), aliased(Registration)
-    query = (
-        select(Auction, leader.bidder_code.label("leader"), own.bidder_code.label("you"), own.id, _NOW.label("now"))
-        .outerjoin(leader, leader.id == Auction.leader_registration_id)
-        .outerjoin(
-            own,
-            and_(
-                own.listing_id == Auction.listing_id,
-                own.organisation_id == actor.organisation_id,
-                own.state != RegistrationState.WITHDRAWN,
-            ),
-        )
-        .where(Auction.id == auction_id)
-    )
-    found = session.execute(query).first()
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """An auction's row as one reader finds it at `now`: its leader's code, the reader's own code and registration."""
+
+    auction: Auction
+    leader: str | None
+    you: str | None
+    registration_id: uuid.UUID | None
+    now: datetime
+
+
+def see(session: Session, auction_id: uuid.UUID, *, actor: Actor) -> Seen:
+    """Return an auction's row for a reader; raise `NotFound`."""
+    values = {"auction_id": auction_id, "organisation_id": actor.organisation_id}
+    found = session.execute(_SEEN, values).first()
     if found is None:
         raise NotFound("auction", auction_id)
-    auction: Auction = found[0]
+    return Seen(*found)
+
+
+def view_auction(session: Session, auction_id: uuid.UUID, *, actor: Actor) -> AuctionView:
+    """Return an auction as of PostgreSQL's clock; `you` and `your_maximum` are the actor's own. Raises `NotFound`."""
+    seen = see(session, auction_id, actor=actor)
+    return view_of(session, seen, hidden=catalogue.hidden_terms(session, seen.auction.listing_id, actor=actor))
+
+
+def view_of(session: Session, found: Seen, *, hidden: frozenset[str]) -> AuctionView:
+    """Return what a reader sees of an auction, from whom these terms are hidden."""
+    auction = found.auction
     now: datetime = max(found.now, auction.last_event_at or found.now)
     standing = plays.standing(auction, now)
     closed = auction.outcome is not None
@@ -130,10 +177,10 @@ def view_auction(session: Session, auction_id: uuid.UUID, *, actor: Actor) -> Au
         reserve_commitment=auction.reserve_commitment,
         head=None if sealed or auction.head is None else proofs.head_text(auction.head),
         you=found.you,
-        your_maximum=money(_own_maximum(session, auction_id, found.id)) if found.id else None,
+        your_maximum=money(_own_maximum(session, auction.id, found.registration_id)) if found.registration_id else None,
         live_url=runtime.current().settings.live_url,
     )
-    return _veiled(shown, catalogue.hidden_terms(session, auction.listing_id, actor=actor))
+    return _veiled(shown, hidden)
 
 
 def _veiled(view: AuctionView, hidden: frozenset[str]) -> AuctionView:
@@ -149,7 +196,7 @@ def _own_maximum(session: Session, auction_id: uuid.UUID, registration_id: uuid.
     query = select(func.max(AuctionEvent.amount_minor)).where(
         AuctionEvent.registration_id == registration_id,
         AuctionEvent.auction_id == auction_id,
-        AuctionEvent.kind == EntryKind.MAXIMUM,
+        AuctionEvent.kind == literal_column("'maximum'"),
     )
     return session.scalar(query)
 
@@ -161,37 +208,29 @@ def list_bids(
 
     Sealed bids are listed once they are opened and the auction is closed; those of a hybrid's sealed phase after it.
     """
-    auction = session.get(Auction, auction_id)
-    if auction is None:
-        raise NotFound("auction", auction_id)
-    below = _number(cursor)
-    now: datetime = session.execute(select(_NOW)).scalar_one()
-    standing = plays.standing(auction, max(now, auction.last_event_at or now))
+    seen = see(session, auction_id, actor=actor)
+    return bids_of(session, seen, cursor=cursor, limit=limit, actor=actor)
+
+
+def bids_of(session: Session, found: Seen, *, cursor: str | None, limit: int, actor: Actor) -> Page[BidView]:
+    """Return what `list_bids` does of an auction that was just seen; raise `UnknownCursor`."""
+    auction, below = found.auction, _number(cursor)
+    standing = plays.standing(auction, max(found.now, auction.last_event_at or found.now))
     if plays.is_sealed(auction):
         closed = auction.outcome is not None
         return _opened(session, auction, below=below, limit=limit) if closed else Page([], None)
-    query = (
-        select(AuctionEvent, Registration.bidder_code, Registration.organisation_id)
-        .join(Registration, Registration.id == AuctionEvent.registration_id)
-        .where(AuctionEvent.auction_id == auction_id, AuctionEvent.sequence.is_not(None))
-        .order_by(AuctionEvent.number.desc())
-        .limit(limit + 1)
-    )
-    if below is not None:
-        query = query.where(AuctionEvent.number < below)
-    if standing.sealed:
-        query = query.where(AuctionEvent.kind == EntryKind.ACCEPT)
-    voided = _voided(session, auction_id)
+    query = _ACCEPTANCES if standing.sealed else _BIDS
+    values = {"auction_id": auction.id, "below": _END if below is None else below, "limit": limit + 1}
     views = [
         _bid(event, code, auction.currency, own=organisation_id == actor.organisation_id, voided=voided)
-        for event, code, organisation_id in session.execute(query)
+        for event, code, organisation_id, voided in session.execute(query, values)
     ]
     return _cut(views, limit)
 
 
-def _bid(event: AuctionEvent, code: str, currency: str, *, own: bool, voided: set[uuid.UUID]) -> BidView:
+def _bid(event: AuctionEvent, code: str, currency: str, *, own: bool, voided: bool) -> BidView:
     assert event.sequence is not None
-    shown = None if event.kind is EntryKind.MAXIMUM and not own else event.amount_minor
+    shown = None if event.kind is EntryKind.MAXIMUM and not own else log.minor_of(event)
     return BidView(
         number=event.number,
         sequence=event.sequence,
@@ -201,7 +240,7 @@ def _bid(event: AuctionEvent, code: str, currency: str, *, own: bool, voided: se
         price=None if event.price_minor is None else Money(event.price_minor, currency),
         at=event.at,
         ends_at=event.ends_at,
-        voided=event.registration_id in voided,
+        voided=voided,
     )
 
 
@@ -248,7 +287,7 @@ def _number(cursor: str | None) -> int | None:
 
 def _voided(session: Session, auction_id: uuid.UUID) -> set[uuid.UUID]:
     query = select(AuctionEvent.registration_id).where(
-        AuctionEvent.auction_id == auction_id, AuctionEvent.kind == EntryKind.VOID
+        AuctionEvent.auction_id == auction_id, AuctionEvent.kind == literal_column("'void'")
     )
     return {one for one in session.scalars(query) if one is not None}
 

@@ -1,9 +1,10 @@
 """What do 2,000 watchers of one auction hear of ten bids a second, how late, and what does telling them cost?
 
 Bids are placed by the product's own service and committed; a watcher's lateness runs from the return of the commit to
-the last byte of the message, on the one clock of this machine. In one run, in turn: (1) the feed process, (2) the
-naive peer: gunicorn gthread, a thread for each watcher that asks the database once a second, here with the threads it
-can have, (3) the limit: a bare loop that writes bytes as long to as many sockets, told by a pipe.
+the last byte of the message, on the one clock of this machine. In one run, in turn: (1) the feed process, with 20
+watchers more who never read, (2) the naive peer: gunicorn gthread, a thread for each watcher that asks the database
+once a second, here with the threads it can have, (3) the limit: a bare loop that writes bytes as long to as many
+sockets, told by a pipe. What the watchers' own process spends is told beside it.
 `python -m benchmarks.live_feed [SECONDS] [WATCHERS] [PEER_WATCHERS]`
 """
 
@@ -39,6 +40,7 @@ from marketplace.settings import Settings
 RATE = 10
 SETTLE = 2.0
 PEER_THREADS = 400
+DEAD = 20
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,8 @@ class Result:
     p99: float
     cores: float
     sent: int
+    watching: float
+    message: int
 
 
 @contextmanager
@@ -152,11 +156,15 @@ def measure(
         number, at = act()
         made[number] = at
     cores = (cpu_of(process.pid) - spent) / (time.monotonic() - began)
-    heard = json.loads(source.stdout.readline())["arrivals"]
+    told = json.loads(source.stdout.readline())
+    heard = told["arrivals"]
     source.wait(30)
     late = sorted((at - made[number]) / 1e6 for number in made for at in heard.get(str(number), [])) or [float("nan")]
     delivered = len(late) / (len(made) * count)
-    return Result(name, listening, delivered, late[len(late) // 2], late[len(late) * 99 // 100], cores, len(made))
+    return Result(
+        name, listening, delivered, late[len(late) // 2], late[len(late) * 99 // 100], cores, len(made), told["cores"],
+        told["bytes"],
+    )  # fmt: skip
 
 
 def run(url: str, seconds: float, count: int, peer_count: int) -> list[Result]:
@@ -166,7 +174,7 @@ def run(url: str, seconds: float, count: int, peer_count: int) -> list[Result]:
     results = []
     port = free_port()
     ours = [sys.executable, "-m", "feed", "--port", str(port), "--each", "10000"]
-    with serving(ours, bidders.environment, port) as process:
+    with serving(ours, bidders.environment, port) as process, _dead(port, path, tokens):
         results.append(measure("ours", process, port, path, tokens, count, seconds, bidders.bid))
     port = free_port()
     peer = [
@@ -177,15 +185,31 @@ def run(url: str, seconds: float, count: int, peer_count: int) -> list[Result]:
     with serving(peer, environment, port) as process:
         naive_path = f"/auctions/{bidders.auction_id}/feed"
         results.append(measure("naive peer", process, port, naive_path, tokens, peer_count, seconds, bidders.bid))
-    results.append(_limit(path, tokens, count, seconds))
+    results.append(_limit(path, tokens, count, seconds, results[0].message))
     return results
 
 
-def _limit(path: str, tokens: list[str], count: int, seconds: float) -> Result:
+@contextmanager
+def _dead(port: int, path: str, tokens: list[str]) -> Iterator[None]:
+    """Let some watch who never read a byte."""
+    sockets = []
+    for token in (tokens * DEAD)[:DEAD]:
+        sock = socket.socket()
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        sock.connect(("127.0.0.1", port))
+        sock.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n".encode())
+        sockets.append(sock)
+    yield
+    for sock in sockets:
+        sock.close()
+
+
+def _limit(path: str, tokens: list[str], count: int, seconds: float, message: int) -> Result:
     port = free_port()
     process = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.live_feed_watchers", "bare", str(port)], cwd=ROOT, stdin=subprocess.PIPE
-    )
+        [sys.executable, "-m", "benchmarks.live_feed_watchers", "bare", str(port), str(message)],
+        cwd=ROOT, stdin=subprocess.PIPE,
+    )  # fmt: skip
     assert process.stdin is not None
     turn = iter(range(1, 1_000_000))
 
@@ -206,11 +230,14 @@ def _limit(path: str, tokens: list[str], count: int, seconds: float) -> Result:
 
 def report(results: list[Result]) -> None:
     """Print what was heard."""
-    print(f"{'':<14} {'watchers':>8} {'events':>7} {'heard':>9} {'p50 ms':>8} {'p99 ms':>8} {'cores':>6}")
+    print(
+        f"{'':<14} {'watchers':>8} {'events':>7} {'heard':>9} {'p50 ms':>8} {'p99 ms':>8} {'cores':>6} {'ms/event':>9}"
+        f" {'watchers, cores':>16} {'bytes':>6}"
+    )
     for one in results:
         print(
             f"{one.name:<14} {one.watchers:>8} {one.sent:>7} {one.delivered:>9.4%} {one.p50:>8.1f} {one.p99:>8.1f}"
-            f" {one.cores:>6.2f}"
+            f" {one.cores:>6.2f} {one.cores * 1000 / RATE:>9.1f} {one.watching:>16.2f} {one.message:>6}"
         )
 
 

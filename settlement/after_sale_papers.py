@@ -5,6 +5,7 @@ from datetime import datetime
 
 from marketplace.clock import format_instant, local_date
 from marketplace.money import Money
+from settlement import reports
 from settlement.closings import CaseShown
 from settlement.deals import DealView
 from settlement.domain.deal import ZONE
@@ -62,3 +63,24 @@ def _facts(view: DealView, language: Language, at: datetime) -> list[tuple[str, 
         (word("currency", language), view.deal.currency),
         (word("made_at", language), format_instant(at)),
     ]
+
+
+def assignment_notice(view: DealView, *, borrower: str, case_key: str, at: datetime) -> bytes:
+    """Set the notice to one borrower, in Chinese with an English summary (Civil Code 546, 547)."""
+    named = {"borrower": borrower, "seller": view.seller_name, "buyer": view.buyer_name, "case": case_key}
+    chinese, english = Language.ZH, Language.EN
+    return reports.set_paper(
+        reports.Paper(
+            title=f"{word('assignment_notice', chinese)}  {word('assignment_notice', english)}",
+            facts=[
+                (word("borrower", chinese), borrower),
+                (word("case", chinese), case_key),
+                (word("assignor", chinese), view.seller_name),
+                (word("assignee", chinese), view.buyer_name),
+                (word("reference", chinese), view.deal.reference),
+                (word("date", chinese), local_date(at, ZONE).isoformat()),
+            ],
+            tables=[],
+            note="\n".join(word("assignment_text", language).format(**named) for language in (chinese, english)),
+        )
+    )

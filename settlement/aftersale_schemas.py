@@ -2,8 +2,9 @@
 
 import marshmallow as ma
 
-from marketplace.fields import Amount, Choice, Day, Id, Instant, ReasonIn, Schema, Text
+from marketplace.fields import Amount, Choice, Day, Id, Instant, PageArgs, ReasonIn, Schema, Text
 from settlement.domain.adjustments import AdjustmentKind, AdjustmentState
+from settlement.domain.assignment import DeliveryChannel, NoticeState
 from settlement.domain.deal import Party
 from settlement.figures import StatementFigure
 from settlement.ledger_schemas import LedgerFileArgs
@@ -117,3 +118,45 @@ class FigureRowOut(Schema):
     id = ma.fields.String(required=True)
     label = ma.fields.String(required=True)
     amount = Amount(required=True)
+
+
+class AssignmentNoticeArgs(PageArgs):
+    """Which notices of a deal."""
+
+    state = Choice(NoticeState, load_default=None)
+
+
+class NoticeSentIn(Schema):
+    """How and when a notice was sent; `proof` names the receipt of whoever carries it."""
+
+    channel = Choice(DeliveryChannel, required=True)
+    on = Day(required=True)
+    proof = Text(required=True)
+
+
+class NoticeDeliveredIn(Schema):
+    """When a notice arrived, and what proves it."""
+
+    on = Day(required=True)
+    proof = Text(required=True)
+
+
+class AssignmentNoticeOut(Schema):
+    """The notice to the borrower of a case; from `delivered_on` the transfer binds it (Civil Code 546)."""
+
+    id = Id(required=True)
+    deal_id = Id(required=True)
+    case_id = Id(required=True)
+    case_key = ma.fields.String(required=True)
+    state = Choice(NoticeState, required=True)
+    written_at = Instant(required=True)
+    channel = Choice(DeliveryChannel, required=True, allow_none=True)
+    sent_on = Day(required=True, allow_none=True)
+    delivered_on = Day(required=True, allow_none=True)
+    proof = ma.fields.String(required=True)
+
+
+class AssignmentJobOut(Schema):
+    """The job that writes the notices; its progress is under `/jobs/{id}`."""
+
+    id = Id(required=True)

@@ -19,9 +19,9 @@ from marketplace.actor import SYSTEM, Actor
 from marketplace.errors import Conflict, NotFound
 from marketplace.money import Money
 from marketplace.parties import service as parties
-from settlement import card_client, deposits, ledger, matches, payments
+from settlement import card_client, card_customers, deposits, ledger, matches, payments
 from settlement.card_client import IntentSeen, StripeFailed, StripeRefused
-from settlement.card_models import CardCustomer, CardPayment
+from settlement.card_models import CardPayment
 from settlement.domain import cards
 from settlement.domain import ledger as books
 from settlement.domain.cards import CARD_PAYMENT, CardPaymentState
@@ -109,63 +109,11 @@ def request_payment(session: Session, *, registration_id: uuid.UUID, actor: Acto
 
 def _ask_for_intent(session: Session, row: CardPayment, *, at: datetime) -> None:
     """Ask for the intent of a payment, or first for the customer that it needs."""
-    customer = _customer_of(session, row.organisation_id, at=at)
+    customer = card_customers.customer_of(session, row.organisation_id, at=at)
     if customer.customer_id is None:
         errands.ask(session, kind=cards.MAKE_CUSTOMER, subject=str(customer.id), at=at)
     else:
         errands.ask(session, kind=cards.MAKE_INTENT, subject=str(row.id), at=at)
-
-
-def _customer_of(session: Session, organisation_id: uuid.UUID, *, at: datetime) -> CardCustomer:
-    parties.require_organisation(session, organisation_id, for_update=True)
-    query = select(CardCustomer).where(CardCustomer.organisation_id == organisation_id)
-    found = session.scalars(query.with_for_update().execution_options(populate_existing=True)).one_or_none()
-    if found is None:
-        name = parties.require_organisation(session, organisation_id).name
-        found = CardCustomer(id=db.new_id(), organisation_id=organisation_id, name=name, created_at=at)
-        session.add(found)
-        session.flush()
-    return found
-
-
-@dataclass(frozen=True, slots=True)
-class CustomerPlan:
-    """Which customer is to be made; `again`: it may have been made before."""
-
-    client: stripe.StripeClient
-    id: uuid.UUID
-    organisation_id: uuid.UUID
-    name: str
-    again: bool
-
-
-def prepare_customer(session: Session, subject: str, *, again: bool, at: datetime) -> CustomerPlan | None:
-    """Say which customer is to be made, None when it is there."""
-    del at
-    row = session.get_one(CardCustomer, uuid.UUID(subject))
-    if row.customer_id is not None:
-        return None
-    client = card_client.client_of(runtime.current().settings)
-    return CustomerPlan(client, row.id, row.organisation_id, row.name, again)
-
-
-def make_customer(plan: CustomerPlan) -> str:
-    """Return the customer's id at Stripe, making it when it is not there."""
-    organisation_id = str(plan.organisation_id)
-    found = card_client.find_customer(plan.client, organisation_id=organisation_id) if plan.again else None
-    key = f"customer:{plan.id}"
-    return found or card_client.make_customer(plan.client, key=key, organisation_id=organisation_id, name=plan.name)
-
-
-def record_customer(session: Session, plan: CustomerPlan, *, outcome: str, at: datetime) -> None:
-    """Keep the customer's id and ask for the intents that waited for it."""
-    row = session.get_one(CardCustomer, plan.id, with_for_update=True)
-    row.customer_id = outcome
-    waiting = select(CardPayment.id).where(
-        CardPayment.organisation_id == row.organisation_id, CardPayment.state == CardPaymentState.REQUESTED
-    )
-    for payment_id in session.scalars(waiting.order_by(CardPayment.id)):
-        errands.ask(session, kind=cards.MAKE_INTENT, subject=str(payment_id), at=at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +134,7 @@ def prepare_intent(session: Session, subject: str, *, again: bool, at: datetime)
     if row.state is not CardPaymentState.REQUESTED:
         return None
     client = card_client.client_of(runtime.current().settings)
-    customer = _customer_of(session, row.organisation_id, at=at)
+    customer = card_customers.customer_of(session, row.organisation_id, at=at)
     assert customer.customer_id is not None, "the intent is asked for when the customer is there"
     reference = auctions.require_registration(session, row.registration_id).reference
     return IntentPlan(client, row.id, customer.customer_id, reference, row.amount, again)
@@ -403,6 +351,12 @@ def refund_unapplied(
         actor=actor,
         at=at,
     )
+
+
+def payments_of(session: Session, *, registration_id: uuid.UUID, actor: Actor) -> list[CardPayment]:
+    """Return the card payments of a registration that the actor may see, newest first."""
+    page = list_payments(session, registration_id=registration_id, state=None, cursor=None, limit=10, actor=actor)
+    return list(page.items)
 
 
 def list_payments(

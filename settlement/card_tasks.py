@@ -14,6 +14,7 @@ from marketplace.outbox import Subscription
 from settlement import (
     card_api,
     card_balance,
+    card_customers,
     card_disputes,
     card_events,
     card_payments,
@@ -36,7 +37,7 @@ BLUEPRINTS: Final = (card_api.blueprint,)
 SUBSCRIPTIONS: Final = (Subscription("card_dispute.changed", release_regained),)
 ERRANDS: Final = {
     cards.MAKE_CUSTOMER: Kind(
-        card_payments.prepare_customer, card_payments.make_customer, card_payments.record_customer
+        card_customers.prepare_customer, card_customers.make_customer, card_customers.record_customer
     ),
     cards.MAKE_INTENT: Kind(card_payments.prepare_intent, card_payments.make_intent, card_payments.record_intent),
     cards.CANCEL_INTENT: Kind(card_payments.prepare_cancel, card_payments.cancel_intent, card_payments.record_payment),

@@ -148,9 +148,8 @@ def flow_of(session: Session, deal: Deal) -> FundsFlow:
     return flow
 
 
-def close(session: Session, deal: Deal, *, terms: Terms) -> Closing:
-    """Close a deal by its schedule and `terms`, with every case; raise what `closing.close` raises."""
-    cases = sold.cases(session, deal)
+def close(session: Session, deal: Deal, *, terms: Terms, cases: Sequence[FrozenCase]) -> Closing:
+    """Close a deal by its schedule and `terms`, with the cases that it is about; raise what `closing.close` raises."""
     return closing.close(
         price=deal.price,
         deposit=deal.deposit,
@@ -223,8 +222,8 @@ def freeze_cases(session: Session, *, deal_id: uuid.UUID, actor: Actor, at: date
     if session.scalars(select(CaseClosing.case_id).where(CaseClosing.deal_id == deal_id).limit(1)).first():
         return 0
     terms = read_in_force(session, deal)
-    closed = close(session, deal, terms=terms)
     cases = sold.cases(session, deal)
+    closed = close(session, deal, terms=terms, cases=cases)
     db.copy_rows(session, "case_closings", COLUMNS, (
         _frozen(deal, case, closed, place, terms) for place, case in enumerate(cases)
     ))  # fmt: skip

@@ -17,7 +17,7 @@ from auctions import service as auctions
 from marketplace import db
 from marketplace.actor import Actor
 from marketplace.money import Money
-from settlement import deposit_figures, ledger, payments
+from settlement import bank_accounts, deposit_figures, ledger, payments
 from settlement.bank_models import MatchReversal
 from settlement.card_models import CardDispute, CardPayment, CardRefund
 from settlement.domain import cards
@@ -223,7 +223,7 @@ def _rerouted(session: Session, deposit: Deposit) -> dict[str, Payer]:
         .join(CardRefund, CardRefund.card_payment_id == CardPayment.id)
         .where(CardPayment.registration_id == deposit.registration_id, CardRefund.status.in_(cards.FAILED))
     )
-    payer = payments.payee_of(session, deposit.organisation_id, currency=deposit.currency)
+    payer = bank_accounts.payee_of(session, deposit.organisation_id, currency=deposit.currency)
     return {intent: payer for intent in failed if intent is not None}
 
 

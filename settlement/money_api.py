@@ -10,7 +10,7 @@ from marketplace.actor import Role
 from marketplace.db import Page
 from marketplace.fields import PageArgs, ReasonIn, page_of
 from marketplace.policies import allow, reads
-from settlement import deposit_life, deposits, payment_files, payments, returned_payments
+from settlement import bank_accounts, deposit_life, deposits, payment_files, payments, returned_payments
 from settlement import money_schemas as schemas
 from settlement.bank_models import ReleaseAlert
 from settlement.models import BankAccount, PaymentLimit, PaymentOrder
@@ -136,7 +136,7 @@ def export_csv(arguments: dict[str, Any]) -> Response:
 def add_bank_account(data: dict[str, Any]) -> BankAccount:
     """Say where an organisation wants to be paid."""
     data["organisation_id"] = data["organisation_id"] or http.actor().organisation_id
-    return payments.add_bank_account(http.session(), **data, actor=http.actor(), at=http.at())
+    return bank_accounts.add_bank_account(http.session(), **data, actor=http.actor(), at=http.at())
 
 
 @blueprint.get("/bank-accounts", policy=reads(Role.SELLER_MANAGER, Role.BUYER_BIDDER))
@@ -144,4 +144,4 @@ def add_bank_account(data: dict[str, Any]) -> BankAccount:
 @blueprint.response(200, page_of(schemas.BankAccountOut))
 def list_bank_accounts(page: dict[str, Any]) -> Page[BankAccount]:
     """Bank accounts of organisations, newest first; everybody sees their own."""
-    return payments.list_bank_accounts(http.session(), **page, actor=http.actor())
+    return bank_accounts.list_bank_accounts(http.session(), **page, actor=http.actor())

@@ -12,11 +12,10 @@ from sqlalchemy.orm import Session
 
 from auctions import service as auctions
 from marketplace import audit, db, errands, outbox
-from marketplace.actor import SYSTEM, Actor, OrganisationKind
+from marketplace.actor import SYSTEM, Actor
 from marketplace.errors import NotFound
 from marketplace.money import Money
-from marketplace.parties import service as parties
-from settlement import client_money, ledger
+from settlement import bank_accounts, client_money, ledger
 from settlement.domain import cards
 from settlement.domain import ledger as books
 from settlement.domain.orders import (
@@ -32,7 +31,7 @@ from settlement.domain.orders import (
 )
 from settlement.domain.references import ReferenceKind, new_reference
 from settlement.events import PaymentOrderFailed, PaymentOrderSettled
-from settlement.models import BankAccount, Entry, PaymentLimit, PaymentOrder
+from settlement.models import Entry, PaymentLimit, PaymentOrder
 
 
 def propose_order(
@@ -69,7 +68,7 @@ def propose_order(
     existing = _live_order(session, source_kind, source_id)
     if existing is not None:
         return existing
-    payee = payer or payee_of(session, payee_organisation_id, currency=currency)
+    payee = payer or bank_accounts.payee_of(session, payee_organisation_id, currency=currency)
     order = PaymentOrder(
         id=db.new_id(),
         reference=new_reference(ReferenceKind.PAYMENT_ORDER),
@@ -109,26 +108,6 @@ def _live_order(session: Session, source_kind: str, source_id: uuid.UUID) -> Pay
             PaymentOrder.state.not_in(GONE),
         )
     ).one_or_none()
-
-
-def payee_of(session: Session, organisation_id: uuid.UUID | None, *, currency: str) -> Payer:
-    """Return whom and where to pay: the newest bank account of an organisation, else its name without an account."""
-    if organisation_id is None:
-        return Payer(name="", account="")
-    found = newest_bank_account(session, organisation_id, currency=currency)
-    if found is not None:
-        return Payer(name=found.holder, account=found.number)
-    return Payer(name=parties.require_organisation(session, organisation_id).name, account="")
-
-
-def newest_bank_account(session: Session, organisation_id: uuid.UUID, *, currency: str) -> BankAccount | None:
-    """Return where an organisation wants to be paid in a currency, None when it never said."""
-    return session.scalars(
-        select(BankAccount)
-        .where(BankAccount.organisation_id == organisation_id, BankAccount.currency == currency)
-        .order_by(BankAccount.id.desc())
-        .limit(1)
-    ).first()
 
 
 def _set_aside(session: Session, order: PaymentOrder, *, actor: Actor, at: datetime) -> None:
@@ -194,8 +173,8 @@ def approve_order(session: Session, *, order_id: uuid.UUID, actor: Actor, at: da
 
     An order that the clockwork proposed above the limit waits, still proposed, for a second approver after the first.
     Raises `SamePerson`, `PersonNeeded`, `IllegalMove`, `ClientMoneyMissing` while the check of its currency fails. An
-    order without a payee account takes the one that the payee has given meanwhile. One on
-    the rail `stripe` is carried out by a worker from here on.
+    order without a payee account takes the one that the payee has given meanwhile. One on the rail `stripe` is carried
+    out by a worker from here on.
     """
     order = require_order(session, order_id, actor=actor, for_update=True)
     PAYMENT_ORDER.move(order.state, "approve")
@@ -213,7 +192,7 @@ def approve_order(session: Session, *, order_id: uuid.UUID, actor: Actor, at: da
     audit.transition(session, order, "approve", lifecycle=PAYMENT_ORDER, actor=actor, at=at)
     order.approved_by_id, order.approved_by, order.approved_at = actor.user_id, actor.name, at
     if not order.payee_account and order.payee_organisation_id is not None:
-        payee = payee_of(session, order.payee_organisation_id, currency=order.currency)
+        payee = bank_accounts.payee_of(session, order.payee_organisation_id, currency=order.currency)
         order.payee_name, order.payee_account = payee.name, payee.account
     session.flush()
     if order.rail is Rail.STRIPE:
@@ -353,47 +332,6 @@ def settle_order(
         currency=order.currency,
     )
     outbox.publish(session, settled, at=at)
-
-
-def add_bank_account(
-    session: Session,
-    *,
-    organisation_id: uuid.UUID,
-    holder: str,
-    number: str,
-    bank_name: str,
-    bank_code: str,
-    currency: str,
-    actor: Actor,
-    at: datetime,
-) -> BankAccount:
-    """Say where an organisation wants to be paid; its own manager or the operator does. Raises `NotFound`."""
-    if actor.organisation_kind is not OrganisationKind.OPERATOR and organisation_id != actor.organisation_id:
-        raise NotFound("organisation", organisation_id)
-    parties.require_organisation(session, organisation_id)
-    row = BankAccount(
-        id=db.new_id(),
-        organisation_id=organisation_id,
-        holder=holder,
-        number=number,
-        bank_name=bank_name,
-        bank_code=bank_code,
-        currency=currency,
-        created_at=at,
-        created_by=actor.name,
-    )
-    session.add(row)
-    session.flush()
-    audit.record(session, actor=actor, at=at, subject=row, verb="add", after={"number": number[-4:]})
-    return row
-
-
-def list_bank_accounts(session: Session, *, cursor: str | None, limit: int, actor: Actor) -> db.Page[BankAccount]:
-    """Return a page of the bank accounts that the actor may see, newest first."""
-    query = select(BankAccount)
-    if not actor.sees_everything:
-        query = query.where(BankAccount.organisation_id == actor.organisation_id)
-    return db.page(session, query, key_column=BankAccount.id, cursor=cursor, limit=limit)
 
 
 def unsent_orders_to(session: Session, *, payee_account: str) -> list[PaymentOrder]:

@@ -28,7 +28,8 @@ from settlement.deal_models import Allocation, Deal, DealDeduction
 from settlement.domain import deal as rules
 from settlement.domain import funds_flow
 from settlement.domain import ledger as books
-from settlement.domain.closing import Terms
+from settlement.domain.allocation import Integers
+from settlement.domain.closing import Closing, Terms
 from settlement.domain.deal import DEAL, DISTRIBUTED, DealState, NotDistributed
 from settlement.domain.decisions import TermsUndecided
 from settlement.domain.funds_flow import FundsFlow
@@ -53,31 +54,53 @@ def distribute_deal(session: Session, *, deal_id: uuid.UUID, actor: Actor, at: d
     DEAL.move(deal.state, "distribute")
     if closings.are_undecided(session, deal_id):
         raise TermsUndecided
-    terms = closings.read_in_force(session, deal)
-    flow = preview(session, deal)
-    claims = claims_of(session, deal)
-    closed = closings.close(session, deal, terms=terms) if terms != Terms() else None
-    if closed is None:
-        amounts = funds_flow.allocation(flow.net, claims.weights, claims.keys)
-    else:
-        amounts = np.array(closed.net, dtype=np.int64)
+    flow, claims = preview(session, deal), claims_of(session, deal)
+    shared = _share(session, deal, flow, claims)
     deal.net_minor, deal.case_count = flow.net.minor, len(claims.keys)
     session.flush()
     _keep_deductions(session, deal, flow)
-    allocation.store(session, deal_id=deal.id, claims=claims, amounts=amounts)
-    third = third_parties.keep(session, deal, flow=flow, closed=closed, claims=claims)
-    first = flow.net if closed is None else Money(sum(closed.first), deal.currency)
-    shares = None if closed is None else list(zip(claims.case_ids, closed.first, strict=True))
-    parts.open_first(session, deal=deal, shares=shares, amount_minor=first.minor, actor=actor, at=at)
-    held = Money.zero(deal.currency) if closed is None else closed.holdback
-    _post(session, deal, flow, third, held=held, first=first, actor=actor, at=at)
+    allocation.store(session, deal_id=deal.id, claims=claims, amounts=shared.amounts)
+    parts.open_first(
+        session, deal=deal, shares=shared.first_shares, amount_minor=shared.first.minor, actor=actor, at=at
+    )
+    third = third_parties.keep(session, deal, flow=flow, closed=shared.closed, claims=claims)
+    _post(session, deal, flow, third, held=shared.held, first=shared.first, actor=actor, at=at)
     third_parties.propose_payments(session, deal, claims=third, actor=actor, at=at)
-    _propose_payout(session, deal, first, actor=actor, at=at)
+    _propose_payout(session, deal, shared.first, actor=actor, at=at)
     audit.transition(session, deal, "distribute", lifecycle=DEAL, actor=actor, at=at)
     deal.distributed_at = at
     session.flush()
     outbox.publish(session, DealDistributed(deal_id=deal.id), at=at)
     return deal
+
+
+@dataclass(frozen=True, slots=True)
+class _Shared:
+    """How the cases share the net: `amounts` by case, `first` of it to the seller at once, `held` back.
+
+    `first_shares` by case where they are not the amounts: a deal with terms, `closed` by them.
+    """
+
+    amounts: Integers
+    first: Money
+    held: Money
+    closed: Closing | None = None
+    first_shares: list[tuple[uuid.UUID, int]] | None = None
+
+
+def _share(session: Session, deal: Deal, flow: FundsFlow, claims: Claims) -> _Shared:
+    terms = closings.read_in_force(session, deal)
+    if terms == Terms():
+        amounts = funds_flow.allocation(flow.net, claims.weights, claims.keys)
+        return _Shared(amounts, flow.net, Money.zero(deal.currency))
+    closed = closings.close(session, deal, terms=terms, cases=sold.cases(session, deal))
+    return _Shared(
+        amounts=np.array(closed.net, dtype=np.int64),
+        first=Money(sum(closed.first), deal.currency),
+        held=closed.holdback,
+        closed=closed,
+        first_shares=list(zip(claims.case_ids, closed.first, strict=True)),
+    )
 
 
 def preview(session: Session, deal: Deal) -> FundsFlow:

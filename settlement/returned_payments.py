@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from marketplace import audit, outbox
 from marketplace.actor import Actor
-from settlement import ledger, payments
+from settlement import bank_accounts, ledger, payments
 from settlement.deal_models import Deal
 from settlement.domain import ledger as books
 from settlement.domain.orders import PAYMENT_ORDER, NotReturned, Payer, PaymentOrderState
@@ -57,11 +57,7 @@ def repeat_order(session: Session, *, order_id: uuid.UUID, actor: Actor, at: dat
     old = payments.require_order(session, order_id, actor=actor, for_update=True)
     if old.state is not PaymentOrderState.RETURNED:
         raise NotReturned
-    payee = (
-        None
-        if old.payee_organisation_id is None
-        else payments.payee_of(session, old.payee_organisation_id, currency=old.currency)
-    )
+    payee = bank_accounts.payee_of(session, old.payee_organisation_id, currency=old.currency)
     order = payments.propose_order(
         session,
         payee_organisation_id=old.payee_organisation_id,

@@ -16,6 +16,8 @@ from marketplace.module import Module
 from marketplace.outbox import Subscription
 from settlement import (
     aftersale_api,
+    assignment_api,
+    assignment_notices,
     card_tasks,
     closing_api,
     closings,
@@ -129,9 +131,10 @@ module = Module(
         default_api.blueprint,
         closing_api.blueprint,
         aftersale_api.blueprint,
+        assignment_api.blueprint,
     ),
     subscriptions=(*money_tasks.SUBSCRIPTIONS, *card_tasks.SUBSCRIPTIONS, *SUBSCRIPTIONS),
-    jobs=money_tasks.JOBS,
+    jobs={**money_tasks.JOBS, assignment_notices.WRITE_JOB: assignment_notices.write_notices},
     errands=card_tasks.ERRANDS,
     periodic=(*money_tasks.PERIODIC, *card_tasks.PERIODIC, *ledger_tasks.PERIODIC),
     commands=ledger_tasks.commands,

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import orjson
 
-from auctions.domain import commitments, proofs, sealing
+from auctions.domain import commitments, merkle, proofs, sealing
 from auctions.domain.canonical import canonical, fingerprint
 from auctions.domain.findings import Contents, Finding, Unreadable
 from auctions.domain.replay import replay, winning_bids
@@ -96,7 +96,7 @@ def _receipt_faults(row: Mapping[str, Any], contents: Contents, head: str | None
     told = {name: value for name, value in receipt["event"].items() if not (sealed and name == "sealed")}
     missing = event.keys() - told.keys() - optional
     checks = {
-        "it is no receipt": receipt["type"] == proofs.TYPE,
+        "it is no receipt": receipt["type"] in (proofs.TYPE, proofs.SINGLE_TYPE),
         "it is of another auction": receipt["auction_id"] == contents["auction.json"]["auction_id"],
         "it is under other rules": receipt["rules_hash"] == contents["auction.json"]["rules_hash"],
         "the event is another": not missing and all(event.get(name) == value for name, value in told.items()),
@@ -109,15 +109,23 @@ def _receipt_faults(row: Mapping[str, Any], contents: Contents, head: str | None
 
 
 def _kept(row: Mapping[str, Any]) -> proofs.SignedReceipt:
-    signature = proofs.decode_base64(row["signature"]) or b""
-    return proofs.SignedReceipt(row["receipt"], canonical(row["receipt"]), signature)
+    """Return the receipt of a row; a place that cannot be read is the place of the only one, which proves nothing."""
+    receipt, signature = row["receipt"], proofs.decode_base64(row["signature"]) or b""
+    single = receipt["type"] == proofs.SINGLE_TYPE
+    place = None if single else proofs.read_inclusion(row["inclusion"]) or merkle.ALONE
+    return proofs.SignedReceipt(receipt, canonical(receipt), signature, place)
 
 
 def _signature_faults(keys: Mapping[str, Mapping[str, Any]], row: Mapping[str, Any]) -> list[str]:
     receipt, signed = row["receipt"], _kept(row)
     key = keys.get(receipt["key_id"])
-    if key is None or not proofs.verify(key["public"], signed.content, signed.signature):
-        return ["the signature is not that of its key"]
+    if key is None:
+        return ["its key is not among the keys"]
+    if signed.inclusion is not None and proofs.read_inclusion(row["inclusion"]) is None:
+        return ["its place in the batch is not written as in every bundle"]
+    fault = signed.fault(key["public"])
+    if fault is not None:
+        return [fault]
     at, until = receipt["event"]["at"], key["valid_until"]
     in_force = key["valid_from"] <= at and (until is None or at < until)
     return [] if in_force else ["its key was not in force at its time"]

@@ -30,7 +30,7 @@ from marketplace.feeds import Channel
 
 log = structlog.get_logger(__name__)
 
-LOOK_SECONDS: Final = 0.02  # no money: seconds
+LOOK_SECONDS: Final = 0.01  # no money: seconds
 IDLE_LOOK_SECONDS: Final = 0.25  # no money: seconds
 """Between two looks while no watched auction runs."""
 
@@ -41,6 +41,9 @@ CLOCK_SECONDS: Final = 0.25  # no money: seconds
 """Between two readings of an auction whose price or phase moves with the clock."""
 
 QUIET_SECONDS: Final = 5
+HIDDEN_SECONDS: Final = 5
+"""So long it is not asked again which terms the preset hides; whoever corrects the terms may not change the preset."""
+
 AWAY_SECONDS: Final = 0.5  # no money: seconds
 _STILL: Final = frozenset({"english", "proxy", "sealed_first_price", "sealed_second_price", "package"})
 """Formats in which nothing moves with the clock but opening and end."""
@@ -61,6 +64,8 @@ class Watched:
     not_before: float = 0
     due: float = 0
     opened: bool = False
+    hidden: frozenset[str] | None = None
+    hidden_until: float = 0
 
 
 class Pump:
@@ -107,36 +112,37 @@ class Pump:
     def _run(self) -> None:
         while not self._stopping:
             try:
-                with self._engine.connect() as plain:
-                    connection = plain.execution_options(isolation_level="AUTOCOMMIT")
-                    while not self._stopping:
-                        self._look(connection)
+                with self._engine.connect() as looking, self._engine.connect() as reading:
+                    looking.execution_options(isolation_level="AUTOCOMMIT")
+                    reading.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+                    with self._sessions(bind=looking) as session:
+                        while not self._stopping:
+                            self._look(session, reading)
             except SQLAlchemyError as error:
                 log.warning("the feed sees no database", error=str(error)[:200])
                 time.sleep(AWAY_SECONDS)
 
-    def _look(self, connection: Connection) -> None:
+    def _look(self, session: Session, reading: Connection) -> None:
         started = time.monotonic()
         watched = list(self._watched.values())
         if not watched:
             self._wanted.wait(1)
             self._wanted.clear()
             return
-        found = feed.marks(connection, [one.auction_id for one in watched])
+        found = feed.marks(session, auction_ids=[one.auction_id for one in watched])
         for one in watched:
             mark = found.get(one.auction_id)
             if started >= one.not_before and (mark != one.mark or started >= one.due or not one.opened):
-                self._read(one, mark, started)
+                self._read(reading, one, mark, started)
         pause = LOOK_SECONDS if any(one.running for one in watched) else IDLE_LOOK_SECONDS
         time.sleep(max(0, started + pause - time.monotonic()))
 
-    def _read(self, one: Watched, mark: Mark | None, started: float) -> None:
+    def _read(self, reading: Connection, one: Watched, mark: Mark | None, started: float) -> None:
         one.not_before = started + READ_SECONDS
         try:
-            with self._sessions() as session:
-                options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
-                session.connection(execution_options=options)
-                news = feed.read_news(session, auction_id=one.auction_id, after=one.after)
+            with self._sessions(bind=reading) as session:
+                hidden = one.hidden if started < one.hidden_until else None
+                news = feed.read_news(session, auction_id=one.auction_id, after=one.after, hidden=hidden)
         except Failure as failure:
             self._call(self._refuse, one, failure)
             return
@@ -146,6 +152,8 @@ class Pump:
             log.exception("an auction could not be read for its watchers", auction=str(one.auction_id))
             one.not_before = started + QUIET_SECONDS
             return
+        if hidden is None:
+            one.hidden, one.hidden_until = news.hidden, started + HIDDEN_SECONDS
         one.mark, one.due = mark, started + _next_reading(news)
         one.running = news.view.state not in _OVER
         self._tell(one, news)

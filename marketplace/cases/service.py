@@ -18,6 +18,7 @@ from marketplace.cases.claims import (
 from marketplace.cases.delivery import Delivery, deliver_tape, get_tape, list_tapes, tape_errors
 from marketplace.cases.importing import import_tape
 from marketplace.cases.mappings import list_mappings, save_mapping
+from marketplace.cases.naming import fingerprint_names
 
 __all__ = [
     "CaseFile",
@@ -27,6 +28,7 @@ __all__ = [
     "deliver_tape",
     "export_cases",
     "figures",
+    "fingerprint_names",
     "get_tape",
     "import_tape",
     "in_state",

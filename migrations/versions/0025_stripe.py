@@ -15,6 +15,7 @@ FINDINGS_BEFORE = (
     "exact", "completes", "partial", "deal", "order", "overpayment", "duplicate_payment", "wrong_currency",
     "no_reference", "unknown_reference", "several_references", "registration_closed", "deal_refused",
     "payment_returned", "order_amount_differs", "order_not_sent", "zero", "refunded", "third_party_payer", "unmatched",
+    "surplus", "returned", "changed", "notice_void",
 )  # fmt: skip
 FINDINGS = (*FINDINGS_BEFORE, "card_payout")
 

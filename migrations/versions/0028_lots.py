@@ -99,6 +99,13 @@ def upgrade() -> None:
     op.add_column("listings", sa.Column("rest_not_for_sale", sa.Boolean(), nullable=False, server_default=sa.false()))
     op.alter_column("listings", "rest_not_for_sale", server_default=None)
     op.create_unique_constraint("uq_listings_of_package", "listings", ["id", "package_id"])
+    op.create_index(
+        "ix_obligors_without_name_fingerprint",
+        "obligors",
+        ["id"],
+        unique=False,
+        postgresql_where=sa.text("name_fingerprint IS NULL"),
+    )
     _create_lots()
     _create_award_lots()
     op.execute(LOTS_OF_BEFORE)
@@ -196,6 +203,7 @@ def downgrade() -> None:
         op.drop_table(table)
     for function in ("allocations_of_own_cases", "award_lots_follow", "lots_fixed"):
         op.execute(f"DROP FUNCTION {function}()")
+    op.drop_index("ix_obligors_without_name_fingerprint", "obligors")
     op.drop_constraint("uq_listings_of_package", "listings", type_="unique")
     op.drop_column("listings", "rest_not_for_sale")
     op.drop_constraint(op.f("fk_packages_origin_id"), "packages", type_="foreignkey")

@@ -101,7 +101,9 @@ class PayeeAccountMissing(Conflict):
 
     def __init__(self, references: Sequence[str]) -> None:
         super().__init__(
-            "There is no bank account of the payee for: " + ", ".join(references) + ". Add it, then try again.",
+            "There is no bank account, or no name, of the payee for: "
+            + ", ".join(references)
+            + ". Add it, then try again.",
             references=list(references),
         )
 

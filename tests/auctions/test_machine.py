@@ -259,6 +259,54 @@ class ProxyMachine(Machine):
     form = "proxy"
 
 
+PLAIN = {"scale": 100, "step": ("fixed", 1), "reserve": None, "bidders": 1, "soft": None, "hard": None, "ranks": {}}
+
+
+def lower_steps_after_a_void():
+    machine = ProxyMachine()
+    machine.set_up(**PLAIN | {"step": ("bands", 40)}, now=0)
+    machine.edge((BIDDERS, -1, 0, True))
+    return machine
+
+
+def the_reserve_to_the_cent():
+    machine = Machine()
+    machine.set_up(**PLAIN | {"reserve": 50}, now=0)
+    machine.attempt("A", machine.model.minimum())
+    return machine
+
+
+def the_last_of_those_who_remain():
+    machine = Machine()
+    machine.set_up(**PLAIN, now=0)
+    for who in "ABAC":
+        machine.attempt(who, machine.model.minimum())
+    machine.void("C", luck=0)
+    return machine
+
+
+def a_moved_hard_end_after_a_crash():
+    machine = Machine()
+    machine.set_up(**PLAIN | {"soft": (8, 8, "bid"), "hard": 9}, now=0)
+    machine.suspend(3_000, resumes=True)
+    machine.rush(BIDDERS, crashes=True)
+    return machine
+
+
+SCRIPTS = (
+    lower_steps_after_a_void,
+    the_reserve_to_the_cent,
+    the_last_of_those_who_remain,
+    a_moved_hard_end_after_a_crash,
+)
+"""What chance plays only now and then: the orders of rules that planted faults needed to be found in every run."""
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_what_chance_rarely_plays(script):
+    script().close()
+
+
 LIMITS = settings(max_examples=100, stateful_step_count=30, deadline=None)
 for machine in (Machine, TwoPhaseMachine, ProxyMachine):
     machine.TestCase.settings = LIMITS

@@ -189,3 +189,21 @@ def test_a_rail_that_is_on_says_so(cards) -> None:
     assert cards.buyer.ok("GET", "/card-rail") == {
         "on": True, "events": True, "detail": "Deposits can be paid by card.",
     }  # fmt: skip
+
+
+def test_the_page_of_the_listing_says_how_the_card_payment_stands(cards) -> None:
+    from console import market, words
+    from marketplace.actor import SYSTEM
+
+    mine = cards.registration()
+    cards.opened(mine)
+    buyer = cards.people.buyer.actor
+
+    class View:
+        row = mine
+
+    with cards.running.sessions() as session:
+        (payment,) = market._card_payments(session, [View], buyer)
+        assert market._card_payments(session, [View], cards.people.other_buyer.actor) == []
+        assert market._card_payments(session, [View], SYSTEM) == []
+    assert payment.state.value in words.WORDS["card_payment"]

@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy.exc import DBAPIError
 
 from auctions import service as auctions
+from marketplace import http
 from marketplace.actor import SYSTEM
 from marketplace.clock import format_instant
 from marketplace.packages import service as packages
@@ -457,3 +458,39 @@ def test_lots_by_file_and_what_outsiders_see_of_them(lots) -> None:
     assert [lot["cases_hash"] for lot in announced["lots"]] == [lot["cases_hash"] for lot in shown]
     own = list(csv.DictReader(io.StringIO(client.get(f"/listings/{listing['id']}/lots.csv").text)))
     assert [row["case_key"] for row in own] == sorted(key for key, *_ in ROWS)
+
+
+def test_the_pages_of_a_sale_in_lots(lots, app) -> None:
+    """The result names each lot's winner and what found none, gives deadlines to those concerned, and the papers."""
+    listing, _ = sold(lots)
+    path = f"/auctions/{listing['auction_id']}/result"
+    for who, language, there, absent in (
+        (lots.people.seller, "en", ("L1", "L2", "Without a buyer:", "L3", "Contract until", "share given"), ()),
+        (lots.people.third_buyer, "zh", ("L1", "未成交：", "竞价记录（PDF）", "已交密钥份额"), ("确认书、合同及期限",)),
+    ):
+        client = app.test_client()
+        client.set_cookie(http.COOKIE, who.token)
+        client.set_cookie("lang", language)
+        page = client.get(path)
+        assert page.status_code == 200
+        assert [word for word in there if word not in page.text] == []
+        assert [word for word in absent if word in page.text] == []
+        protocol = client.get(f"/api/v1/auctions/{listing['auction_id']}/protocol.pdf?language={language}")
+        assert protocol.data.startswith(b"%PDF")
+
+
+def test_a_deposit_one_cent_short_is_not_covered(lots) -> None:
+    listing = lots.draft(lots.package_id)
+    lots.cut(listing)
+    listing = lots.publish(listing)
+    lots.collect(listing["auction_id"])
+    buyer = lots.api.as_(lots.people.buyer)
+    row = buyer.ok("POST", f"/listings/{listing['id']}/registrations", 201)
+    lots.api.as_(lots.people.compliance).ok("POST", f"/registrations/{row['id']}/approve")
+    lots.statement((DEPOSIT - 1, f"保证金 {row['reference']}", "buyer"))
+    lots.stage.at(OPENS + timedelta(minutes=1))
+    with lots.sessions.begin() as session:
+        session.connection().exec_driver_sql("UPDATE user_sessions SET expires_at = expires_at + interval '90 days'")
+    assert lots.bid(listing, "buyer", "30000.00", "L1").get_json()["code"] == "deposit_not_held"
+    lots.statement((1, f"保证金 {row['reference']}", "buyer"))
+    assert lots.bid(listing, "buyer", "30000.00", "L1").status_code == 201
