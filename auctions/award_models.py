@@ -66,6 +66,7 @@ class Award(Base):
         ),
         CheckConstraint("price_minor > 0", "price_positive"),
         CheckConstraint("slot > 0 AND place > 0", "turn_positive"),
+        CheckConstraint("slot = 1 OR cardinality(lots) > 0", "slots_of_lots"),
         CheckConstraint("runner_up_registration_id <> registration_id", "runner_up_is_another"),
         CheckConstraint(f"state NOT IN {_IN_FORCE} OR in_force_at IS NOT NULL", "in_force_since"),
         CheckConstraint("state <> 'protocol_confirmed' OR protocol_confirmed_at IS NOT NULL", "protocol_confirmed"),

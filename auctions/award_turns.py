@@ -8,11 +8,11 @@ from typing import Final
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
-from auctions import awards, eligibility, events
+from auctions import awards, eligibility, events, lots
 from auctions.award_models import Award, Default
 from auctions.domain.awards import FailureCause
 from auctions.domain.lifecycles import AWARD, AwardState
-from auctions.models import Registration
+from auctions.models import Listing, Registration
 from marketplace import audit, outbox
 from marketplace.actor import SYSTEM, Actor, Role
 from marketplace.errors import Conflict, Failure, NotFound, Refused
@@ -127,9 +127,14 @@ def _unfit(session: Session, award: Award, *, at: datetime) -> Failure | None:
 def _end_when_nobody_is_left(
     session: Session, award: Award, rows: Sequence[Award], *, actor: Actor, at: datetime
 ) -> None:
-    if any(row.state in awards.IN_FORCE or row.state is AwardState.WAITING for row in rows):
+    """Free the package once nothing of it is awarded or waited for; until then, the lots that nobody has any more."""
+    left = any(row.state in awards.IN_FORCE or row.state is AwardState.WAITING for row in rows)
+    if left or not packages.is_whole(session, award.package_id):
+        lots.let_go(session, session.get_one(Listing, award.listing_id), rows, at=at)
+    else:
+        packages.unlist_package(session, award.package_id, actor=actor, at=at)
+    if left:
         return
-    packages.unlist_package(session, award.package_id, actor=actor, at=at)
     outbox.publish(session, events.AuctionFailed(award.auction_id, award.listing_id, award.package_id), at=at)
 
 

@@ -83,6 +83,7 @@ class DocumentMissing(Invalid):
 
 
 db.violation("uq_awards_in_force", AwardInForce)
+db.violation("pk_award_lots", AwardInForce)
 db.violation(
     "uq_award_prolongations_award_id_number", lambda: NoProlongation(granted=0, allowed=rules.MAX_PROLONGATIONS)
 )
@@ -106,8 +107,8 @@ def propose(
     proposed: Sequence[Mapping[str, Any]],
     bidders: Mapping[str, uuid.UUID],
     at: datetime,
-) -> None:
-    """Write the awards of a closed auction, by the terms of its market, and announce those in force.
+) -> Sequence[Award]:
+    """Write the awards of a closed auction, by the terms of its market, announce those in force, and return all.
 
     `proposed` are the rows `awards` of the engine's answer: each `pending` one wins a slot, those `waiting` queue for
     the first. `bidders`: registrations by bidder code.
@@ -145,6 +146,7 @@ def propose(
         audit.record(session, actor=SYSTEM, at=at, subject=award, verb="award", after={"state": award.state.value})
         if award.state is AwardState.PENDING:
             announce(session, award, at=at)
+    return made
 
 
 def set_turn(award: Award, rows: Sequence[Award], *, at: datetime) -> None:

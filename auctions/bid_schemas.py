@@ -27,7 +27,8 @@ class BidIn(Schema):
 class ReceiptOut(Schema):
     """The standing right after one's accepted attempt; `server_time` is when it entered the system.
 
-    `receipt` is the signed receipt: `{"receipt", "signature", "key_id"}`. Of a sealed attempt nothing else is told.
+    `receipt` is the signed receipt: `{"receipt", "signature", "key_id", "inclusion"}`. Of a sealed attempt nothing
+    else is told.
     """
 
     auction_id = Id(required=True)

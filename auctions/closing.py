@@ -15,7 +15,7 @@ import structlog
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from auctions import award_views, awards, events, listing, playback, sealed_book
+from auctions import award_views, awards, events, listing, lots, playback, sealed_book
 from auctions.domain.formats import AuctionState
 from auctions.domain.lifecycles import LISTING, AuctionOutcome
 from auctions.models import Auction, Listing, Registration
@@ -117,7 +117,8 @@ def _write_down(
     search.remove(session, kind=listing.SEARCH_KIND, key=str(row.id), at=at)
     session.flush()
     if auction.outcome is AuctionOutcome.SOLD:
-        awards.propose(session, listing=row, auction=auction, proposed=answer["awards"], bidders=bidders, at=at)
+        made = awards.propose(session, listing=row, auction=auction, proposed=answer["awards"], bidders=bidders, at=at)
+        lots.let_go(session, row, made, at=at)
     else:
         packages.unlist_package(session, row.package_id, actor=SYSTEM, at=at)
         outbox.publish(session, events.AuctionFailed(auction.id, row.id, row.package_id), at=at)

@@ -79,11 +79,11 @@ def keep(
         audit.record(session, actor=actor, at=at, subject=row, verb="find", after=after)
 
 
-def find_again(session: Session, *, organisation_id: uuid.UUID, vault: Vault, at: datetime) -> None:
+def find_again(session: Session, *, organisation_id: uuid.UUID | None, vault: Vault, at: datetime) -> None:
     """Look again for conflicts that a change behind an organisation makes, in every listing that is published.
 
     The organisation may be a bidder, a seller, an appraiser or the operator: everybody registered is held against
-    everybody anew. What was decided stays decided.
+    everybody anew. None: the change is not behind one organisation, all are held. What was decided stays decided.
     """
     query = (
         select(Registration, Listing)
@@ -97,7 +97,7 @@ def find_again(session: Session, *, organisation_id: uuid.UUID, vault: Vault, at
     for registration, listing in session.execute(query).all():
         firms, _ = valuation.appraisers_of(session, listing.package_id)
         concerned = {registration.organisation_id, listing.seller_organisation_id, *firms, *operators}
-        if organisation_id in concerned:
+        if organisation_id is None or organisation_id in concerned:
             met = find(
                 session,
                 package_id=listing.package_id,

@@ -1,15 +1,16 @@
 """Whether a registration may bid at an instant: computed in one query for one or for a whole batch.
 
-`barred_of` is asked at every bid; `eligibility_of` shows every condition with its result. Both read the same facts.
+`seats_of` is asked at every bid; `eligibility_of` shows every condition with its result. Both read the same facts.
 """
 
+import functools
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from sqlalchemy import ColumnElement, Date, Uuid, bindparam, exists, func, select, tuple_
+from sqlalchemy import ColumnElement, Date, Uuid, and_, bindparam, exists, func, select, tuple_
 from sqlalchemy.dialects.postgresql import ARRAY, aggregate_order_by
 from sqlalchemy.orm import Session
 
@@ -22,8 +23,10 @@ from auctions.domain.presets import Preset
 from auctions.models import Listing, Registration
 from auctions.refusals import DepositNotHeld, NotApproved
 from due_diligence import service as due_diligence
+from marketplace import db
 from marketplace.actor import Actor
 from marketplace.errors import Failure, NotFound, Refused
+from marketplace.packages import service as packages
 from marketplace.parties import service as parties
 from marketplace.parties.domain import LicenceKind
 
@@ -116,7 +119,8 @@ def failure(check: Check, facts: Facts) -> Failure:
     return _FAILURES[check](facts)
 
 
-def _query() -> Any:
+def _query(whose: ColumnElement[bool]) -> db.Plain:
+    """Return the facts of registrations as one query for the driver: eligibility is asked at every bid."""
     day: ColumnElement[date] = bindparam("day", type_=Date())
     licences = parties.licences_in_force(day).subquery()
     agreed = due_diligence.agreements_in_force(day).subquery()
@@ -125,10 +129,18 @@ def _query() -> Any:
         InterestConflict.registration_id == Registration.id, InterestConflict.state == ConflictState.UPHELD
     )
     pair = tuple_(Listing.package_id, Registration.organisation_id)
-    defaulted = exists().where(tuple_(Default.package_id, Default.organisation_id) == pair)
-    return (
+    own, theirs = packages.families().subquery(), packages.families().subquery()
+    defaulted = exists().where(
+        Default.organisation_id == Registration.organisation_id,
+        theirs.c.package_id == Default.package_id,
+        own.c.package_id == Listing.package_id,
+        own.c.family_id == theirs.c.family_id,
+    )
+    return db.Plain(
         select(
             Registration.id,
+            Registration.organisation_id,
+            Registration.bidder_code,
             Registration.state,
             Registration.covered_at.is_not(None).label("covered"),
             Registration.no_resale_required,
@@ -140,49 +152,107 @@ def _query() -> Any:
             defaulted.label("defaulted"),
         )
         .join(Listing, Listing.id == Registration.listing_id)
-        .where(Registration.id == func.any(bindparam("ids", type_=ARRAY(Uuid()))))
+        .where(whose)
     )
 
 
-_FACTS: Final = _query()
+_FACTS: Final = _query(Registration.id == func.any(bindparam("ids", type_=ARRAY(Uuid()))))
+_SEATS: Final = _query(
+    and_(
+        Registration.listing_id == bindparam("listing", type_=Uuid()),
+        Registration.organisation_id == func.any(bindparam("organisations", type_=ARRAY(Uuid()))),
+        Registration.state != RegistrationState.WITHDRAWN,
+    )
+)
 
 
-def _facts(session: Session, registration_ids: Sequence[uuid.UUID], *, at: datetime) -> dict[uuid.UUID, Facts]:
-    given = {"ids": list(registration_ids), "day": parties.market_day(at)}
-    return {row.id: _read(row) for row in session.connection().execute(_FACTS, given)}
+def _facts(session: Session, registration_ids: Sequence[uuid.UUID], *, at: datetime) -> dict[uuid.UUID, Any]:
+    rows = _FACTS.ask(session, ids=db.array(registration_ids), day=parties.market_day(at)).rows()
+    return {row.id: row for row in rows}
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """The place of an organisation in an auction, and what keeps it from bidding, if anything does.
+
+    `key` is the id in bytes, which dictionaries find many times as fast.
+    """
+
+    id: uuid.UUID
+    key: bytes
+    bidder_code: str
+    barred: Failure | None
+
+
+def ask_seats(session: Session, *, listing_id: uuid.UUID, organisations: Iterable[uuid.UUID], at: datetime) -> db.Asked:
+    """Ask for the registrations of organisations, with the facts by which they may bid at `at`; see `seats_of`."""
+    return _SEATS.ask(session, listing=listing_id, organisations=db.array(organisations), day=parties.market_day(at))
+
+
+def seats_of(asked: db.Asked) -> dict[int, Seat]:
+    """Return the seats that `ask_seats` found, by the number of the organisation's id."""
+    return {row.organisation_id.int: Seat(row.id, row.id.bytes, row.bidder_code, _barred(row)) for row in asked.rows()}
+
+
+class _Said(NamedTuple):
+    """What a row says, as values that can be compared."""
+
+    state: str
+    covered: bool
+    agreement: bool
+    no_resale_required: bool
+    no_resale: bool
+    out_of_province: bool
+    defaulted: bool
+    licences: tuple[str, ...]
+    conflicts: tuple[str, ...]
+
+    @classmethod
+    def by(cls, row: Any) -> "_Said":
+        """Return what a row of `_query` says."""
+        plain = (row.state, row.covered, row.agreement, row.no_resale_required, row.no_resale, row.out_of_province)
+        return cls(*plain, row.defaulted, tuple(row.licences or ()), tuple(row.conflicts or ()))
+
+
+def _barred(row: Any) -> Failure | None:
+    """Return the first of the conditions that does not hold, in the order of `Check`."""
+    facts, check = _judged(_Said.by(row))
+    return None if check is None else failure(check, facts)
 
 
 def _read(row: Any) -> Facts:
-    conflicts = [ConflictRule(rule) for rule in row.conflicts or ()]
-    return Facts(
-        state=RegistrationState(row.state),
-        covered=row.covered,
-        licences=frozenset(LicenceKind(kind) for kind in row.licences or ()) & rules.BUYING_LICENCES,
-        agreement=row.agreement,
-        no_resale_required=row.no_resale_required,
-        no_resale=row.no_resale,
-        out_of_province=row.out_of_province,
-        conflict=conflicts[0] if conflicts else None,
-        defaulted=row.defaulted,
+    return _judged(_Said.by(row))[0]
+
+
+@functools.lru_cache(maxsize=1024)
+def _judged(said: _Said) -> tuple[Facts, Check | None]:
+    """Return the facts and the first condition that fails; remembered, as the same is read at every bid of a bidder."""
+    facts = Facts(
+        state=RegistrationState(said.state),
+        covered=said.covered,
+        licences=frozenset(LicenceKind(kind) for kind in said.licences) & rules.BUYING_LICENCES,
+        agreement=said.agreement,
+        no_resale_required=said.no_resale_required,
+        no_resale=said.no_resale,
+        out_of_province=said.out_of_province,
+        conflict=ConflictRule(said.conflicts[0]) if said.conflicts else None,
+        defaulted=said.defaulted,
     )
+    return facts, rules.first_failed(facts)
 
 
 def barred_of(session: Session, registration_ids: Sequence[uuid.UUID], *, at: datetime) -> dict[uuid.UUID, Failure]:
     """Return why registrations may not bid at `at`; those that may are left out. One query, whatever the number.
 
-    The first of the conditions that does not hold, in the order of `Check`. Unknown ids are left out too.
+    Unknown ids are left out too.
     """
-    barred = {}
-    for registration_id, facts in _facts(session, registration_ids, at=at).items():
-        check = rules.first_failed(facts)
-        if check is not None:
-            barred[registration_id] = failure(check, facts)
-    return barred
+    found = {one: _barred(row) for one, row in _facts(session, registration_ids, at=at).items()}
+    return {one: barred for one, barred in found.items() if barred is not None}
 
 
 def check_applicant(session: Session, registration_id: uuid.UUID, *, at: datetime) -> None:
     """Raise why an application cannot be taken, approval and deposit left aside: they come later."""
-    facts = _facts(session, [registration_id], at=at)[registration_id]
+    facts = _read(_facts(session, [registration_id], at=at)[registration_id])
     for check, holds in rules.checks(facts).items():
         if not holds and check not in rules.LATER:
             raise failure(check, facts)
@@ -203,7 +273,7 @@ def eligibility_of(session: Session, registration_id: uuid.UUID, *, actor: Actor
     row = session.get(Registration, registration_id)
     if row is None or not (actor.sees_everything or row.organisation_id == actor.organisation_id):
         raise NotFound("registration", registration_id)
-    facts = _facts(session, [registration_id], at=at)[registration_id]
+    facts = _read(_facts(session, [registration_id], at=at)[registration_id])
     results = [(check, holds, None if holds else failure(check, facts)) for check, holds in rules.checks(facts).items()]
     flagged = select(InterestConflict.rule).where(
         InterestConflict.registration_id == registration_id, InterestConflict.state == ConflictState.FLAGGED

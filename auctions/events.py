@@ -67,6 +67,16 @@ class AuctionFailed(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class LotsUnsold(Event):
+    """Lots found no buyer, or lost it: their cases left `package_id` for the new package `part_id`, free to be sold."""
+
+    name: ClassVar[str] = "auction.lots_unsold"
+    listing_id: uuid.UUID
+    package_id: uuid.UUID
+    part_id: uuid.UUID
+
+
+@dataclass(frozen=True, slots=True)
 class AwardProtocolConfirmed(Event):
     """The seller confirmed the protocol of an award."""
 

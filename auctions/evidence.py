@@ -13,11 +13,12 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from auctions import award_views, closing, log, plays, signing
-from auctions.domain import bundle, proofs
+from auctions import award_views, closing, log, plays, sealed_book, signing
+from auctions.domain import bundle, proofs, sealing
+from auctions.domain.proofs import SignedReceipt
 from auctions.domain.replay import replay, winning_bids
 from auctions.models import Auction
-from auctions.proof_models import OpenedBox, SealingKey, SigningKey
+from auctions.proof_models import OpenedBox, SealedBook, SealedCommitment, SealingKey, SigningKey
 from marketplace.actor import Actor
 from marketplace.clock import format_instant
 from marketplace.crypto import Vault
@@ -58,6 +59,8 @@ def gather(session: Session, *, auction_id: uuid.UUID, actor: Actor) -> Evidence
         "awards.json": _awards(session, auction, actor),
     }
     if plays.is_sealed(auction):
+        last = sealed_book.last_commitment(session, auction_id)
+        members["auction.json"]["books_head"] = None if last is None else proofs.head_text(last.head)
         members["sealed.json"] = _sealed(session, auction, boxes, places[len(entries) :])
     solver = winning_bids(document)
     if solver is not None:
@@ -119,7 +122,12 @@ def _entry(row: Any, place: int) -> dict[str, Any]:
     signed = log.proof_of(row)
     if signed is None:
         return {"event": place, "receipt": None, "signature": None, "hash": row.hash.hex()}
-    return {"event": place, "receipt": signed.receipt, "signature": proofs.encode_base64(signed.signature)}
+    return {"event": place} | _proof(signed)
+
+
+def _proof(signed: SignedReceipt) -> dict[str, Any]:
+    """Return a receipt as a bidder got it, without the name of its key, which it holds itself."""
+    return {name: value for name, value in signed.document.items() if name != "key_id"}
 
 
 def _sealed(session: Session, auction: Auction, boxes: list[OpenedBox], places: list[int]) -> dict[str, Any]:
@@ -128,12 +136,33 @@ def _sealed(session: Session, auction: Auction, boxes: list[OpenedBox], places: 
         {
             "event": place,
             "box": proofs.encode_base64(row.box),
-            "receipt": json.loads(row.receipt),
-            "signature": proofs.encode_base64(row.signature),
         }
+        | _proof(SignedReceipt.kept(row.receipt, row.signature))
         for row, place in zip(boxes, places, strict=True)
     ]
-    return {"public": key.public.hex(), "private": (key.private or b"").hex(), "boxes": rows}
+    return {
+        "public": key.public.hex(),
+        "private": (key.private or b"").hex(),
+        "seed": None if key.seed is None else key.seed.hex(),
+        "commitments": _commitments(session, auction.id),
+        "books": _books(session, auction.id, key.room + sealing.OVERHEAD),
+        "boxes": rows,
+    }
+
+
+def _commitments(session: Session, auction_id: uuid.UUID) -> list[dict[str, Any]]:
+    query = select(SealedCommitment).where(SealedCommitment.auction_id == auction_id).order_by(SealedCommitment.number)
+    return [{"at": format_instant(row.at), "veiled": row.veiled.hex()} for row in session.scalars(query)]
+
+
+def _books(session: Session, auction_id: uuid.UUID, length: int) -> list[list[str]]:
+    """Return the boxes of every book, dummies included, in the order of the commitments."""
+    query = select(SealedBook.boxes).where(SealedBook.auction_id == auction_id).order_by(SealedBook.registration_id)
+    return [
+        [proofs.encode_base64(boxes[start : start + length]) for start in range(0, len(boxes), length)]
+        for boxes in session.scalars(query)
+        if boxes is not None
+    ]
 
 
 def _awards(session: Session, auction: Auction, actor: Actor) -> list[dict[str, Any]]:

@@ -1,6 +1,6 @@
 """The log of an auction: how an entry is signed, chained and written, and how it is read again.
 
-An entry's hash covers the signed receipt of its deed and the hash before it (`auctions.domain.proofs`). Statements are
+An entry's hash covers the receipt of its deed and the hash before it (`auctions.domain.proofs`). Statements are
 plain SQL with arrays: a batch of any size is one statement, and this is the hot path.
 """
 
@@ -16,11 +16,11 @@ from typing import Any, Final
 import orjson
 from sqlalchemy.orm import Session
 
-from auctions import refusals
+from auctions import refusals, veils
 from auctions.domain import proofs
 from auctions.domain.formats import Answer, Event, Standing
 from auctions.domain.lifecycles import EntryKind
-from auctions.domain.proofs import SignedReceipt, Signer
+from auctions.domain.proofs import Draft, SignedReceipt, Signer
 from marketplace import db
 from marketplace.actor import Actor
 from marketplace.clock import format_instant
@@ -43,22 +43,23 @@ class Head:
     number: int
     accepted: int
     hash: bytes
+    auction_text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Deed:
-    """What an entry says beside its standing: who did what, and under which key."""
+    """What an entry says beside its standing: who did what, and under which key; `key_digest` of an attempt."""
 
     event: Event
     registration_id: uuid.UUID | None
     actor: Actor
-    idempotency_key: str | None = None
+    key_digest: bytes | None = None
     reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One entry ready to be written, or as it was read. Amounts in minor units."""
+    """One entry ready to be written, its receipt still without a signature. Amounts in minor units."""
 
     number: int
     kind: str
@@ -76,9 +77,9 @@ class Entry:
     idempotency_digest: bytes | None
     actor_user_id: uuid.UUID | None
     actor_api_key_id: uuid.UUID | None
-    receipt: str | None
-    signature: bytes | None
     hash: bytes
+    draft: Draft
+    veiled: bool
 
 
 READ_AT_ONCE: Final = 1000
@@ -102,8 +103,10 @@ _COLUMNS: Final = {
     "actor_api_key_id": "uuid",
     "receipt": "text",
     "signature": "bytea",
+    "inclusion": "bytea",
     "hash": "bytea",
 }
+_OF_ENTRY: Final = [name for name in _COLUMNS if name not in {"receipt", "signature", "inclusion"}]
 _NAMES: Final = ", ".join(_COLUMNS)
 _WRITE: Final = (
     f"WITH written AS (INSERT INTO auction_events (auction_id, listing_id, {_NAMES})"  # noqa: S608 - our own names
@@ -139,6 +142,7 @@ def head_of(row: Any) -> Head:
         number=row.number,
         accepted=row.sequence,
         hash=proofs.genesis(row.rules_hash) if row.head is None else row.head,
+        auction_text=str(row.id),
     )
 
 
@@ -147,39 +151,56 @@ def key_digest(idempotency_key: str) -> bytes:
     return hashlib.sha256(idempotency_key.encode()).digest()
 
 
-def sign(
-    head: Head, event: Event, answer: Answer, standing: Standing, *, key: str | None, signer: Signer, chained: bool
-) -> SignedReceipt:
-    """Sign the answer to an event; `chained`: whether it becomes the next link, and names the head before it."""
-    return proofs.issue(
-        signer,
-        auction_id=str(head.auction_id),
+def draft(
+    head: Head,
+    event: Event,
+    answer: dict[str, Any],
+    standing: Standing,
+    *,
+    key_digest: bytes | None,
+    key_id: str,
+    chained: bool,
+) -> Draft:
+    """Write down the answer to an event, given as `answer_document` has it.
+
+    `chained`: whether it becomes the next link, and names the head before it.
+    """
+    return proofs.draft(
+        key_id=key_id,
+        auction_id=head.auction_text,
         rules_hash=head.rules_hash,
         head=head.hash if chained else None,
         event=event_document(event, head.currency),
-        answer=answer_document(answer, head.currency),
+        answer=answer,
         price=text(standing.price, head.currency),
         ends_at=format_instant(standing.ends_at),
-        idempotency_key=key,
+        key_digest=key_digest,
     )
 
 
-def append(
-    head: Head, deed: Deed, answer: Answer, standing: Standing, *, signer: Signer
-) -> tuple[Entry, SignedReceipt]:
-    """Sign and chain an accepted deed: returns the entry to be written and its receipt, and moves `head` on."""
-    event, attempt = deed.event, deed.idempotency_key is not None
-    signed = sign(head, event, answer, standing, key=deed.idempotency_key, signer=signer, chained=True)
+def append(head: Head, deed: Deed, answer: Answer, standing: Standing, *, key_id: str) -> Entry:
+    """Chain an accepted deed: returns the entry to be written, and moves `head` on. `key_id`: who will sign it."""
+    event, attempt = deed.event, deed.key_digest is not None
+    drafted = draft(
+        head,
+        event,
+        answer_document(answer, head.currency),
+        standing,
+        key_digest=deed.key_digest,
+        key_id=key_id,
+        chained=True,
+    )
     head.number += 1
     head.accepted += attempt
-    head.hash = proofs.link(head.hash, signed)
-    entry = Entry(
+    head.hash = proofs.link(head.hash, drafted)
+    veiled = attempt and standing.sealed
+    return Entry(
         number=head.number,
         kind=event.kind,
         sequence=head.accepted if attempt else None,
         accepted=head.accepted,
         registration_id=deed.registration_id,
-        amount_minor=amount_of(event, answer),
+        amount_minor=None if veiled else amount_of(event, answer),
         lots=event.lots or None,
         reason=deed.reason,
         at=event.at,
@@ -187,28 +208,28 @@ def append(
         leader=standing.leader,
         ends_at=standing.ends_at,
         extensions=standing.extensions,
-        idempotency_digest=None if deed.idempotency_key is None else key_digest(deed.idempotency_key),
+        idempotency_digest=deed.key_digest,
         actor_user_id=deed.actor.user_id,
         actor_api_key_id=deed.actor.api_key_id,
-        receipt=signed.content.decode(),
-        signature=signed.signature,
         hash=head.hash,
+        draft=drafted,
+        veiled=veiled,
     )
-    return entry, signed
 
 
 def write(
-    session: Session,
-    *,
-    head: Head,
-    entries: Sequence[Entry],
-    suspended_at: datetime | None,
-    play: str,
-) -> None:
-    """Add entries and move the auction's row to the standing after the last; the caller holds the row's lock."""
+    session: Session, *, head: Head, entries: Sequence[Entry], standing: Standing, play: str, signer: Signer
+) -> list[SignedReceipt]:
+    """Sign and add entries and move the auction's row to the standing after the last; the caller holds the row's lock.
+
+    Returns their receipts. Those of a phase in which numbers are hidden are signed one by one: a place in a batch tells
+    how many there were.
+    """
     last = entries[-1]
+    signed = proofs.sign(signer, [entry.draft for entry in entries], alone=standing.sealed)
+    rows = [_row(entry, receipt) for entry, receipt in zip(entries, signed, strict=True)]
     values = {
-        "entries": orjson.dumps(entries, default=_bytea).decode(),
+        "entries": orjson.dumps(rows, default=_bytea).decode(),
         "auction_id": head.auction_id,
         "listing_id": head.listing_id,
         "now_price": last.price_minor,
@@ -219,10 +240,20 @@ def write(
         "now_extensions": last.extensions,
         "now_head": head.hash,
         "now_at": last.at,
-        "now_suspended": suspended_at,
+        "now_suspended": standing.suspended_at,
         "now_play": play,
     }
-    db.rows(session, _WRITE, values)
+    db.tell(session, _WRITE, values)
+    return signed
+
+
+def _row(entry: Entry, signed: SignedReceipt) -> dict[str, Any]:
+    inclusion = None if signed.inclusion is None else signed.inclusion.packed
+    receipt, signature = signed.content.decode(), signed.signature
+    if entry.veiled:
+        receipt, signature = veils.lay_receipt(receipt, signature), veils.NO_SIGNATURE
+    more = {"receipt": receipt, "signature": signature, "inclusion": inclusion}
+    return {name: getattr(entry, name) for name in _OF_ENTRY} | more
 
 
 def _bytea(value: Any) -> str:
@@ -289,14 +320,26 @@ def text(minor: int | None, currency: str) -> str | None:
 
 def proof_of(entry: Any) -> SignedReceipt | None:
     """Return the signed receipt of an entry as it was given; None if it was made before receipts were signed."""
-    return None if entry.receipt is None else SignedReceipt.kept(entry.receipt, entry.signature)
+    if entry.receipt is None:
+        return None
+    return SignedReceipt.kept(*veils.lift_receipt(entry.receipt, entry.signature), entry.inclusion)
+
+
+def minor_of(entry: Any) -> int | None:
+    """Return the amount of an entry, minor units; of a veiled one out of its receipt, which writes all decimals."""
+    signed = proof_of(entry) if veils.is_veiled(entry) else None
+    if signed is None:
+        return None if entry.amount_minor is None else int(entry.amount_minor)
+    amount = signed.receipt["event"].get("amount")
+    return None if amount is None else int(amount.replace(".", ""))
 
 
 def head_after(head: bytes, entry: Any) -> bytes:
     """Return the head after an entry as it was read; an entry of before receipts were signed has only its hash."""
     if entry.receipt is None:
         return bytes(entry.hash)
-    return proofs.linked(head, signature=entry.signature, content=entry.receipt.encode())
+    receipt, signature = veils.lift_receipt(entry.receipt, entry.signature)
+    return proofs.linked(head, signature=signature, content=receipt.encode())
 
 
 def was_voided(session: Session, *, auction_id: uuid.UUID, registration_id: uuid.UUID) -> bool:

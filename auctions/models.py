@@ -58,6 +58,7 @@ class Listing(Base):
     previous_listing_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("listings.id"))
     relisting_plan: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     plan_step: Mapped[int] = mapped_column(default=0)
+    rest_not_for_sale: Mapped[bool] = mapped_column(default=False)
     attempt_interval_seconds: Mapped[int] = mapped_column(default=1)
     confirm_above_percent: Mapped[int | None] = mapped_column(default=100)
     created_at: Mapped[datetime]
@@ -79,6 +80,7 @@ class Listing(Base):
         CheckConstraint("plan_step >= 0 AND plan_step < attempt", "plan_step_within_attempts"),
         CheckConstraint("attempt_interval_seconds BETWEEN 0 AND 60", "attempt_interval_bounded"),
         CheckConstraint("confirm_above_percent > 0", "confirm_above_positive"),
+        UniqueConstraint("id", "package_id", name="uq_listings_of_package"),
         Index(
             "uq_listings_planned_successor",
             "previous_listing_id",
@@ -184,7 +186,7 @@ class Auction(Base):
     log_hash: Mapped[str | None]
 
     __table_args__ = (
-        CheckConstraint("opens_at < ends_at", "times_in_order"),
+        CheckConstraint("opens_at <= ends_at", "times_in_order"),
         CheckConstraint("sequence >= 0 AND number >= 0", "numbers_not_negative"),
         CheckConstraint("(number = 0) = (head IS NULL)", "head_with_first_entry"),
         CheckConstraint("sequence > 0 OR price_minor IS NULL", "price_needs_attempt"),
@@ -209,9 +211,9 @@ class AuctionEvent(Base):
 
     `number` counts all entries, `sequence` the accepted attempts (None for an act of the operator), `accepted` is how
     many there are up to here; all three without gaps. `hash` chains the entry to the one before it. The key of an
-    attempt is kept as a digest. `receipt` is the canonical text that `signature` signs, None for entries of before
-    receipts were signed. Neither updated nor deleted (trigger `auction_events_append_only`), and in order
-    (trigger `auction_events_in_order`).
+    attempt is kept as a digest. `receipt` is the canonical text that `signature` proves, None for entries of before
+    receipts were signed; `inclusion` its place in the batch that was signed, None for the only one (`domain.merkle`).
+    Neither updated nor deleted (trigger `auction_events_append_only`), in order (trigger `auction_events_in_order`).
     """
 
     __tablename__ = "auction_events"
@@ -235,6 +237,7 @@ class AuctionEvent(Base):
     actor_api_key_id: Mapped[uuid.UUID | None]
     receipt: Mapped[str | None] = mapped_column(Text)
     signature: Mapped[bytes | None] = mapped_column(LargeBinary)
+    inclusion: Mapped[bytes | None] = mapped_column(LargeBinary)
     hash: Mapped[bytes] = mapped_column(LargeBinary)
 
     __table_args__ = (
@@ -254,10 +257,16 @@ class AuctionEvent(Base):
         ),
         CheckConstraint("(registration_id IS NULL) = (kind IN ('suspend', 'resume'))", "whose"),
         CheckConstraint("amount_minor > 0", "amount_positive"),
-        CheckConstraint("amount_minor IS NOT NULL OR kind NOT IN ('bid', 'maximum', 'accept')", "amount_of_attempt"),
+        CheckConstraint(
+            "amount_minor IS NOT NULL OR kind NOT IN ('bid', 'maximum', 'accept') OR starts_with(receipt, 'veiled:')",
+            "amount_of_attempt",
+        ),
         CheckConstraint("amount_minor IS NULL OR kind IN ('bid', 'maximum', 'accept')", "amount_only_of_attempt"),
         CheckConstraint("octet_length(hash) = 32", "hash_length"),
         CheckConstraint("(receipt IS NULL) = (signature IS NULL)", "receipt_signed"),
+        CheckConstraint(
+            "inclusion IS NULL OR (signature IS NOT NULL AND octet_length(inclusion) % 32 = 4)", "inclusion_form"
+        ),
         Index("uq_auction_events_sequence", "auction_id", "sequence", unique=True),
         Index("uq_auction_events_idempotency", "registration_id", "idempotency_digest", unique=True),
         Index("ix_auction_events_voided", "auction_id", "registration_id", postgresql_where=text("kind = 'void'")),

@@ -73,11 +73,16 @@ class SharePlace:
 
 @dataclass(frozen=True, slots=True)
 class SealingView:
-    """The sealing of an auction as everybody sees it: the public half, who holds shares, whether it is open."""
+    """The sealing of an auction as everybody sees it: the public half, who holds shares, whether it is open.
+
+    `books_head` is the head of the commitments to the books, as of `books_committed_at`; None before the first.
+    """
 
     auction_id: uuid.UUID
     public: bytes
     room: int
+    books_head: bytes | None
+    books_committed_at: datetime | None
     opened_at: datetime | None
     shares: Sequence[SharePlace]
 
@@ -171,6 +176,8 @@ def submit_share(
     key = session.get_one(SealingKey, auction_id, with_for_update=True, populate_existing=True)
     row = session.get_one(SealingShare, (auction_id, holder), with_for_update=True, populate_existing=True)
     ceremony.check(share, holder=holder, committed=row.commitment)
+    if key.opened_at is None and sealed_book.sealable(session, auction_id):
+        sealed_book.commit_books(session, auction_id=auction_id, vault=vault)
     if row.submitted is None:
         row.submitted, row.submitted_at = vault.seal(share, context=_context(auction_id, holder)), at
         audit.record(session, actor=actor, at=at, subject=auction, verb="submit_share", after={"holder": holder.value})
@@ -190,10 +197,11 @@ def _open(session: Session, auction: Auction, key: SealingKey, *, vault: Vault, 
     private = ceremony.rejoin(shares, public=key.public)
     if private is None:
         return
+    seed = sealed_book.reveal(session, auction_id=auction.id, vault=vault)
     found = sealed_book.attempts(session, auction_id=auction.id, private=private, vault=vault)
     for number, (registration_id, attempt) in enumerate(found, 1):
         session.add(_opened(auction, number, registration_id, attempt))
-    key.private, key.opened_at = private, at
+    key.private, key.seed, key.opened_at = private, seed, at
     session.flush()
 
 
@@ -221,8 +229,15 @@ def view_sealing(session: Session, *, auction_id: uuid.UUID) -> SealingView:
         raise NotFound("sealing of auction", auction_id)
     rows = session.scalars(select(SealingShare).where(SealingShare.auction_id == auction_id)).all()
     shares = [SharePlace(row.holder, row.collected_at is not None, row.submitted_at) for row in rows]
+    last = sealed_book.last_commitment(session, auction_id)
     return SealingView(
-        auction_id, key.public, key.room, key.opened_at, sorted(shares, key=lambda place: place.holder.number)
+        auction_id=auction_id,
+        public=key.public,
+        room=key.room,
+        books_head=None if last is None else last.head,
+        books_committed_at=None if last is None else last.at,
+        opened_at=key.opened_at,
+        shares=sorted(shares, key=lambda place: place.holder.number),
     )
 
 

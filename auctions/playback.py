@@ -14,7 +14,7 @@ import orjson
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from auctions import log, plays
+from auctions import log, plays, veils
 from auctions.domain import proofs
 from auctions.domain.formats import Answer, Event, Play, Standing
 from auctions.domain.lifecycles import EntryKind
@@ -62,7 +62,7 @@ def checked(
                 raise LogDisagrees(f"auction {auction.id}: entry {entry.number} was {answer}, or breaks the chain")
             told(entry, answer)
             last = entry
-    kept = None if auction.play is None else orjson.loads(auction.play)["play"]
+    kept = None if auction.play is None else orjson.loads(veils.lift(auction.play))["play"]
     if number and last is not None:
         standing = play.standing(last.at)
         stored = (auction.price_minor, auction.ends_at, auction.extensions, auction.sequence, auction.number)
@@ -84,12 +84,13 @@ def played(session: Session, row: Any) -> Play:
 
 def event_of(entry: Any) -> Event:
     """Return an entry of the log as the engine takes it."""
+    minor = log.minor_of(entry)
     return Event(
         at=entry.at.astimezone(UTC),
         kind=entry.kind,
         bidder=entry.bidder_code or "",
-        amount=entry.amount_minor or 0,
-        seen=entry.amount_minor if entry.kind == EntryKind.ACCEPT else None,
+        amount=minor or 0,
+        seen=minor if entry.kind == EntryKind.ACCEPT else None,
         lots=tuple(entry.lots or ()),
     )
 
@@ -113,8 +114,9 @@ def _line(entry: Any, currency: str) -> dict[str, Any]:
         line["bidder"] = entry.bidder_code
     if entry.lots is not None:
         line["lots"] = list(entry.lots)
-    if entry.amount_minor is not None:
-        line["amount"] = log.text(entry.amount_minor, currency)
+    minor = log.minor_of(entry)
+    if minor is not None:
+        line["amount"] = log.text(minor, currency)
     if getattr(entry, "reason", ""):
         line["reason"] = entry.reason
     return line

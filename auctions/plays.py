@@ -6,6 +6,7 @@ again from the log. A process remembers readings of rules, which are frozen, and
 
 import functools
 import json
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,9 +14,11 @@ from typing import Any, Final
 
 import orjson
 
+from auctions import veils
 from auctions.domain import terms
 from auctions.domain.formats import Answer, AttemptKind, Event, Play, RefusalCode, Standing
 from auctions.domain.replay import Rulebook
+from auctions.log import Head
 from auctions.sealed_book import SEALED_FORMATS
 
 LATE: Final = Answer(accepted=False, code=RefusalCode.LATE)
@@ -78,6 +81,7 @@ class Live:
 
     play: Play
     accepted_at: dict[str, datetime]
+    restored: bool = True
 
     def step(self, event: Event) -> Answer:
         """Take the next event and answer it."""
@@ -92,17 +96,44 @@ class Live:
         return timedelta(0) if last is None else last + timedelta(seconds=seconds) - at
 
     def text(self, at: datetime) -> str:
-        """Return all of it as text for the row; accepted attempts of more than a minute ago hold nobody up."""
+        """Return all of it as text for the row; accepted attempts of more than a minute ago hold nobody up.
+
+        While bids are sealed the text is veiled: it holds their amounts.
+        """
         recent = {who: when.isoformat() for who, when in self.accepted_at.items() if at - when < timedelta(minutes=1)}
-        return orjson.dumps({"play": self.play.dump(), "accepted_at": recent}).decode()
+        text = orjson.dumps({"play": self.play.dump(), "accepted_at": recent}).decode()
+        return veils.lay(text) if self.play.standing(at).sealed else text
+
+
+_kept: Final[dict[uuid.UUID, tuple[tuple[Any, ...], Live]]] = {}
+"""By auction, what this process decided last, and after which entry; `_KEPT_MOST` of them."""
+
+_KEPT_MOST: Final = 512
+
+
+def keep(row: Any, head: Head, kept: Live) -> None:
+    """Remember an auction as it stands after the entry that `head` names, for the next batch of this process.
+
+    It is used only for a row that has that very entry as its last: its hash covers a random number, so an entry that
+    was not committed after all is never taken for another one, and whatever any other process wrote shows. The caller
+    gives `kept` away. A play that began without a text is left: it may hold its whole log.
+    """
+    if not kept.restored:
+        return
+    if len(_kept) >= _KEPT_MOST:
+        _kept.clear()
+    _kept[row.id] = ((head.number, head.hash, row.rules_hash, row.reserve_minor), kept)
 
 
 def live(row: Any) -> Live:
     """Return the auction of a row, ready to be decided; without a text it stands before its first event."""
+    known = _kept.pop(row.id, None)
+    if known is not None and known[0] == (row.number, row.head, row.rules_hash, row.reserve_minor):
+        return known[1]
     book = read_rules(row.rules, row.reserve_minor)
     if row.play is None:
-        return Live(book.start(), {})
-    kept = orjson.loads(row.play)
+        return Live(book.start(), {}, restored=False)
+    kept = orjson.loads(veils.lift(row.play))
     accepted_at = {who: datetime.fromisoformat(when) for who, when in kept["accepted_at"].items()}
     return Live(book.load(kept["play"]), accepted_at)
 

@@ -44,7 +44,7 @@ class SealingKey(Base):
     """The key to which the bids of a sealed auction are encrypted. `private` is null until two holders gave theirs.
 
     `room`: bytes of content that every box of this auction has room for. `book_key` is the vault's outer wrapping of
-    the books, itself encrypted by the vault.
+    the books, itself encrypted by the vault. `seed` veils the commitments to the books and is revealed with the bids.
     """
 
     __tablename__ = "sealing_keys"
@@ -55,12 +55,15 @@ class SealingKey(Base):
     made_at: Mapped[datetime]
     opened_at: Mapped[datetime | None]
     private: Mapped[bytes | None] = mapped_column(LargeBinary)
+    seed: Mapped[bytes | None] = mapped_column(LargeBinary)
 
     __table_args__ = (
         CheckConstraint("octet_length(public) = 32", "public_length"),
         CheckConstraint("octet_length(private) = 32", "private_length"),
         CheckConstraint("(opened_at IS NULL) = (private IS NULL)", "private_when_opened"),
         CheckConstraint("room BETWEEN 1 AND 65536", "room_bounded"),
+        CheckConstraint("octet_length(seed) = 32", "seed_length"),
+        CheckConstraint("seed IS NULL OR opened_at IS NOT NULL", "seed_when_opened"),
     )
 
 
@@ -93,13 +96,32 @@ class SealedBook(Base):
     """All places of one registration in a sealed auction: boxes or dummies, nobody can tell which.
 
     Every attempt in the auction rewrites the books of all its registrations, so neither length nor number nor
-    transaction of a row says who bids, or whether anybody does.
+    transaction of a row says who bids, or whether anybody does. `boxes`: at the opening, the sealed boxes of all places
+    one after the other, dummies included, so that anyone can check them against the last commitment.
     """
 
     __tablename__ = "sealed_books"
     registration_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("registrations.id"), primary_key=True)
     auction_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("sealing_keys.auction_id"), index=True)
     book: Mapped[bytes] = mapped_column(LargeBinary)
+    boxes: Mapped[bytes | None] = mapped_column(LargeBinary)
+
+
+class SealedCommitment(Base):
+    """What all books of an auction held at a fixed moment, veiled. Neither updated nor deleted (trigger)."""
+
+    __tablename__ = "sealed_commitments"
+    auction_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("sealing_keys.auction_id"), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[datetime]
+    veiled: Mapped[bytes] = mapped_column(LargeBinary)
+    head: Mapped[bytes] = mapped_column(LargeBinary)
+
+    __table_args__ = (
+        CheckConstraint("number > 0", "number_positive"),
+        CheckConstraint("octet_length(veiled) = 32", "veiled_length"),
+        CheckConstraint("octet_length(head) = 32", "head_length"),
+    )
 
 
 class OpenedBox(Base):

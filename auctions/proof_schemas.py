@@ -5,7 +5,7 @@ from typing import Any
 import marshmallow as ma
 
 from auctions.domain.ceremony import ShareHolder
-from auctions.domain.proofs import encode_base64
+from auctions.domain.proofs import encode_base64, head_text
 from auctions.opening import SealingView
 from auctions.protocol import ProtocolLanguage
 from marketplace.fields import Choice, Count, Flag, Id, Instant, Schema, Text
@@ -43,19 +43,26 @@ class SharePlaceOut(Schema):
 
 
 class SealingOut(Schema):
-    """The sealing of an auction. Two submitted shares open it, at or after its end."""
+    """The sealing of an auction. Two submitted shares open it, at or after its end.
+
+    `books_head` commits to the sealed books at fixed moments, whether there are bids or not: keep one to check later.
+    """
 
     auction_id = Id(required=True)
     public_key = ma.fields.String(required=True)
     room = Count(required=True)
+    books_head = ma.fields.String(required=True, allow_none=True)
+    books_committed_at = Instant(required=True, allow_none=True)
     opened_at = Instant(required=True, allow_none=True)
     shares = ma.fields.List(ma.fields.Nested(SharePlaceOut), required=True)
 
     @ma.pre_dump
     def flatten(self, view: SealingView, **_: Any) -> dict[str, Any]:
-        """Write the public key as text."""
-        values = {name: getattr(view, name) for name in ("auction_id", "room", "opened_at", "shares")}
-        return values | {"public_key": encode_base64(view.public)}
+        """Write the public key and the head as text."""
+        names = ("auction_id", "room", "books_committed_at", "opened_at", "shares")
+        head = None if view.books_head is None else head_text(view.books_head)
+        values = {name: getattr(view, name) for name in names}
+        return values | {"public_key": encode_base64(view.public), "books_head": head}
 
 
 class ProtocolArgs(Schema):

@@ -21,8 +21,15 @@ def cover_books(session: Session, at: datetime) -> int:
     return sealed_book.cover(session, vault=current().vault)
 
 
+def commit_books(session: Session, at: datetime) -> int:
+    """Take the books of sealed bids into their published chains at fixed moments, whether or not there are bids."""
+    del at  # the moment is that of PostgreSQL
+    return sealed_book.commit_due(session, vault=current().vault)
+
+
 PERIODIC: Final = (
     Periodic("auctions.keep_signing_key", keep_signing_key, seconds=60),
     Periodic("auctions.cover_books", cover_books, seconds=1),
+    Periodic("auctions.commit_books", commit_books, seconds=1),
     Periodic("auctions.erase_uncollected", opening.erase_uncollected, seconds=5),
 )

@@ -15,12 +15,13 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from auctions import events, opening, sealed_book, signing
+from auctions import events, lots, opening, sealed_book, signing
 from auctions import listing as listings
 from auctions.domain import calendars, checks, references
 from auctions.domain import terms as domain
 from auctions.domain.canonical import canonical, fingerprint
 from auctions.domain.checks import Facts
+from auctions.domain.format_terms import FormatName
 from auctions.domain.lifecycles import LISTING, AuctionOutcome, ListingState
 from auctions.domain.presets import Preset, PresetNotInForce
 from auctions.domain.terms import Missing, Surroundings
@@ -104,7 +105,10 @@ def gaps(session: Session, listing: Listing, *, at: datetime) -> list[Missing]:
         appraisal_accepted=appraisal is not None,
         room_open=room is not None and room.state == "open",
     )
-    found = domain.missing(listings.terms_of(listing), around, at=at)
+    found = domain.missing(listings.terms_of(listing), around, at=at) + lots.gaps(session, listing)
+    if listing.relisting_plan is not None and listing.start_price_minor is None:
+        detail = "A re-listing plan scales a start price, which this format does not have; take the plan out."
+        found.append(Missing("plan_without_start_price", detail))
     try:
         preset = listings.preset_of(session, listing, at=at)
     except PresetNotInForce as failure:
@@ -156,8 +160,8 @@ def announce(session: Session, listing: Listing, *, actor: Actor, at: datetime) 
     session.add(auction)
     session.flush()
     if rules["format"] in sealed_book.SEALED_FORMATS:
-        lots = [lot["lot"] for lot in rules.get("lots", [])]
-        opening.prepare(session, auction_id=auction.id, lots=lots, vault=runtime.current().vault, at=at)
+        names = [lot["lot"] for lot in rules.get("lots", [])]
+        opening.prepare(session, auction_id=auction.id, lots=names, vault=runtime.current().vault, at=at)
     keep_announcement(session, listing, auction=auction, preset=preset, at=at)
     session.flush()
     make_findable(session, listing, at=at)
@@ -210,6 +214,9 @@ def keep_announcement(session: Session, listing: Listing, *, auction: Auction, p
     newest = select(Announcement.version).where(Announcement.listing_id == listing.id)
     number = (session.scalar(newest.order_by(Announcement.version.desc()).limit(1)) or 0) + 1
     document = _announcement(listing, auction, preset, number=number, at=at)
+    if listing.format is FormatName.PACKAGE:
+        document["lots"] = lots.announced(session, listing.id)
+        document["rest_not_for_sale"] = listing.rest_not_for_sale
     row = Announcement(
         listing_id=listing.id,
         version=number,
@@ -294,7 +301,7 @@ def withdraw_listing(session: Session, *, listing_id: uuid.UUID, reason: str, ac
 def _withdraw_auction(session: Session, listing: Listing, *, actor: Actor, at: datetime) -> None:
     auction = session.scalars(select(Auction).where(Auction.listing_id == listing.id).with_for_update()).one()
     now = listings.auction_time(session)
-    if now >= auction.ends_at:
+    if now >= auction.ends_at and auction.suspended_at is None:
         raise listings.AuctionOver
     if now >= auction.opens_at and not actor.sees_everything:
         raise BiddingUnderWay

@@ -66,7 +66,7 @@ def again(row: Any, seat: Any) -> Receipt:
         sequence=seat.sequence,
         kind=AttemptKind(seat.kind),
         bidder=seat.bidder_code,
-        amount=money(seat.amount_minor),
+        amount=money(log.minor_of(seat)),
         price=money(seat.price_minor),
         leader=seat.leader,
         minimum_next=None if least is None else Money.parse(least, row.currency),

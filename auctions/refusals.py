@@ -24,6 +24,13 @@ class BidRefused(Conflict):
             values["minimum_next"] = {"amount": minimum_next.text, "currency": minimum_next.currency}
         super().__init__(self.because + more, **values)
 
+    def with_receipt(self, receipt: dict[str, Any]) -> "BidRefused":
+        """Return the same refusal for another bidder, with its signed receipt: a batch has many of one reason."""
+        same = type(self).__new__(type(self), *self.args)
+        same.detail, same.errors = self.detail, self.errors
+        same.values = {**self.values, "receipt": receipt}
+        return same
+
 
 class Suspended(BidRefused):
     """The auction is suspended."""

@@ -261,12 +261,19 @@ def cover_registrations(
     audit.record_all(session, Registration, ids, actor=actor, at=at, verb="cover", after={"covered": True})
 
 
-def uncover_registration(session: Session, *, registration_id: uuid.UUID, actor: Actor, at: datetime) -> Registration:
-    """The deposit is no longer held; a second time changes nothing. Raises `NotFound`, `Leading`. For settlement."""
+def uncover_registration(
+    session: Session, *, registration_id: uuid.UUID, actor: Actor, at: datetime, even_leading: bool = False
+) -> Registration:
+    """The deposit is no longer held; a second time changes nothing. Raises `NotFound`, `Leading`. For settlement.
+
+    `even_leading`: the money is gone whether we like it or not (a disputed card payment). The bids of a leader stand,
+    and it places no more.
+    """
     registration = _lock(session, registration_id)
     if registration is None:
         raise NotFound("registration", registration_id)
-    _check_not_leading(session, registration)
+    if not even_leading:
+        _check_not_leading(session, registration)
     if registration.covered_at is not None:
         registration.covered_at = None
         audit.record(session, actor=actor, at=at, subject=registration, verb="uncover", after={"covered": False})

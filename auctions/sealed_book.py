@@ -4,6 +4,7 @@ Nothing here counts. The order of writers is held by an advisory lock, which lea
 of the auction, the outbox and the audit trail are not touched before the ceremony (`auctions.opening`).
 """
 
+import hashlib
 import secrets
 import uuid
 from collections.abc import Sequence
@@ -15,12 +16,12 @@ from sqlalchemy import bindparam, exists, func, select, text, update
 from sqlalchemy.orm import Session
 
 from auctions import refusals
-from auctions.domain import proofs
+from auctions.domain import commitments, proofs
 from auctions.domain.book import KEY_BYTES, Attempt, Book, request_hash
 from auctions.domain.ceremony import THRESHOLD
 from auctions.domain.proofs import SignedReceipt, Signer
 from auctions.models import Auction, Registration
-from auctions.proof_models import SealedBook, SealingKey, SealingShare
+from auctions.proof_models import SealedBook, SealedCommitment, SealingKey, SealingShare
 from marketplace import db
 from marketplace.actor import Actor
 from marketplace.clock import format_instant
@@ -107,8 +108,8 @@ def put(
 
 def _receipt(auction: Any, event: dict[str, Any], box: bytes, key: str, signer: Signer) -> SignedReceipt:
     told = {name: event[name] for name in ("at", "kind", "bidder")} | {"sealed": proofs.bytes_hash(box)}
-    return proofs.issue(
-        signer,
+    draft = proofs.draft(
+        key_id=signer.key_id,
         auction_id=str(auction.id),
         rules_hash=auction.rules_hash,
         head=None,
@@ -116,8 +117,9 @@ def _receipt(auction: Any, event: dict[str, Any], box: bytes, key: str, signer: 
         answer={"accepted": True},
         price=None,
         ends_at=format_instant(auction.ends_at),
-        idempotency_key=key,
+        key_digest=hashlib.sha256(key.encode()).digest(),
     )
+    return proofs.sign(signer, [draft])[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +127,13 @@ class _Shelf:
     """All books of an auction, locked, as they are stored."""
 
     auction: Any
+    secret: bytes
     books: dict[uuid.UUID, Book]
     contents: dict[uuid.UUID, bytes]
+
+    def boxes(self) -> dict[uuid.UUID, list[bytes]]:
+        """Return the boxes of every book by registration, in the order in which commitments take them."""
+        return {one: self.books[one].boxes(self.books[one].unwrap(self.contents[one])) for one in sorted(self.books)}
 
 
 def _open_shelf(session: Session, auction_id: uuid.UUID, vault: Vault) -> _Shelf:
@@ -153,7 +160,7 @@ def _open_shelf(session: Session, auction_id: uuid.UUID, vault: Vault) -> _Shelf
         contents[missing] = books[missing].wrap(books[missing].blank())
         session.add(SealedBook(registration_id=missing, auction_id=auction_id, book=contents[missing]))
     session.flush()
-    return _Shelf(auction, books, contents)
+    return _Shelf(auction, secret, books, contents)
 
 
 _COLLECTED: Final = (
@@ -162,6 +169,12 @@ _COLLECTED: Final = (
     .scalar_subquery()
     .label("collected")
 )
+
+
+def sealable(session: Session, auction_id: uuid.UUID) -> bool:
+    """Whether two holders collected their shares, so that the auction takes bids."""
+    query = select(_COLLECTED).where(SealingKey.auction_id == auction_id)
+    return (session.scalars(query).first() or 0) >= THRESHOLD
 
 
 def _write(session: Session, shelf: _Shelf, changed: dict[uuid.UUID, bytes]) -> None:
@@ -202,6 +215,64 @@ def attempts(
         for attempt in book.attempts(book.unwrap(shelf.contents[one]), private)
     ]
     return sorted(found, key=lambda pair: (pair[1].entered, pair[1].event["bidder"]))
+
+
+def reveal(session: Session, *, auction_id: uuid.UUID, vault: Vault) -> bytes:
+    """Write down the boxes of every book, for anyone to check, and return the seed of the commitments."""
+    shelf = _open_shelf(session, auction_id, vault)
+    for one, boxes in shelf.boxes().items():
+        session.execute(update(SealedBook).where(SealedBook.registration_id == one).values(boxes=b"".join(boxes)))
+    return commitments.seed_of(shelf.secret)
+
+
+def last_commitment(session: Session, auction_id: uuid.UUID) -> SealedCommitment | None:
+    """Return the latest commitment to the books of an auction."""
+    query = select(SealedCommitment).where(SealedCommitment.auction_id == auction_id)
+    return session.scalars(query.order_by(SealedCommitment.number.desc()).limit(1)).first()
+
+
+def commit_books(session: Session, *, auction_id: uuid.UUID, vault: Vault) -> bool:
+    """Commit to the books as they are, if their moment has come and has none yet; return whether it was done.
+
+    Its time is read under the lock of the books, so it lies between the attempts before and after it. Raises
+    `NotSealable`.
+    """
+    shelf = _open_shelf(session, auction_id, vault)
+    now = session.execute(_CLOCK).one()[0]
+    due_at = commitments.due_at(opens_at=shelf.auction.opens_at, ends_at=shelf.auction.ends_at, now=now)
+    last = last_commitment(session, auction_id)
+    if due_at is None or (last is not None and last.at >= due_at):
+        return False
+    seed = commitments.seed_of(shelf.secret)
+    head = commitments.genesis(shelf.auction.rules_hash, seed) if last is None else last.head
+    number, books = 1 if last is None else last.number + 1, list(shelf.boxes().values())
+    made = commitments.take(head, number=number, at=format_instant(now), seed=seed, books=books)
+    row = SealedCommitment(auction_id=auction_id, number=number, at=now, veiled=made.veiled, head=made.head)
+    session.add(row)
+    session.flush()
+    return True
+
+
+def commit_due(session: Session, *, vault: Vault) -> int:
+    """Commit to the books of all auctions whose moment has come; return how many. Clockwork."""
+    now = session.execute(_CLOCK).one()[0]
+    running: Sequence[Any] = session.execute(
+        select(Auction.id, Auction.opens_at, Auction.ends_at, _COMMITTED.label("last"))
+        .join(SealingKey, SealingKey.auction_id == Auction.id)
+        .where(Auction.opens_at <= now, SealingKey.opened_at.is_(None), Auction.closed_at.is_(None))
+        .where(_COLLECTED >= THRESHOLD, Auction.suspended_at.is_(None))
+    ).all()
+    done = 0
+    for row in running:
+        due_at = commitments.due_at(opens_at=row.opens_at, ends_at=row.ends_at, now=now)
+        if due_at is not None and (row.last is None or row.last < due_at):
+            done += commit_books(session, auction_id=row.id, vault=vault)
+    return done
+
+
+_COMMITTED: Final = (
+    select(func.max(SealedCommitment.at)).where(SealedCommitment.auction_id == Auction.id).scalar_subquery()
+)
 
 
 def cover(session: Session, *, vault: Vault) -> int:

@@ -2,7 +2,7 @@
 
 from auctions.award_models import Award, Default
 from auctions.award_turns import fail_award, fail_overdue, promote_award, release_award
-from auctions.award_views import AwardView, get_award
+from auctions.award_views import AwardFile, AwardView, award_file, get_award
 from auctions.awards import (
     awards_of_listing,
     check_contract,
@@ -16,9 +16,24 @@ from auctions.calendar_feed import IssuedFeed, calendar, issue_feed, list_feeds,
 from auctions.catalogue import ListingPage, ListingView, find_listings, hidden_terms, list_listings, show_listing
 from auctions.closing import Result, auction_log, close_due, result
 from auctions.domain.awards import FailureCause
+from auctions.domain.format_terms import takes
 from auctions.domain.lifecycles import AuctionOutcome, AwardState, ListingState, LiveState, RegistrationState
-from auctions.listing import auction_of_listing, create_listing, get_listing, lock_listing, sees_reserve, sees_terms
+from auctions.domain.relisting import planned_start
+from auctions.listing import (
+    auction_of_listing,
+    create_listing,
+    get_listing,
+    lock_listing,
+    preset_of,
+    sees_reserve,
+    sees_terms,
+)
+from auctions.lots import LotsPage, LotsWithoutCases, LotView, cases_of_award
+from auctions.lots import cut as cut_lots
+from auctions.lots import list_cases as list_lot_cases
+from auctions.lots import show as show_lots
 from auctions.models import Auction, Listing, Registration
+from auctions.opening import SealingView, view_sealing
 from auctions.publishing import Readiness, announcements, publish_listing, readiness, withdraw_listing
 from auctions.receipts import Attempt, Receipt
 from auctions.rectification import edit_listing
@@ -47,6 +62,7 @@ __all__ = [
     "AuctionOutcome",
     "AuctionView",
     "Award",
+    "AwardFile",
     "AwardState",
     "AwardView",
     "BidView",
@@ -58,17 +74,23 @@ __all__ = [
     "ListingState",
     "ListingView",
     "LiveState",
+    "LotView",
+    "LotsPage",
+    "LotsWithoutCases",
     "Readiness",
     "Receipt",
     "Registration",
     "RegistrationState",
     "RegistrationView",
     "Result",
+    "SealingView",
     "announcements",
     "auction_log",
     "auction_of_listing",
+    "award_file",
     "awards_of_listing",
     "calendar",
+    "cases_of_award",
     "check_contract",
     "close_due",
     "confirm_contract",
@@ -76,6 +98,7 @@ __all__ = [
     "cover_registration",
     "cover_registrations",
     "create_listing",
+    "cut_lots",
     "decide_batch",
     "decide_registration",
     "edit_listing",
@@ -90,11 +113,14 @@ __all__ = [
     "list_bids",
     "list_feeds",
     "list_listings",
+    "list_lot_cases",
     "list_registrations",
     "listing_calendar",
     "lock_award",
     "lock_listing",
     "place_bid",
+    "planned_start",
+    "preset_of",
     "promote_award",
     "publish_listing",
     "readiness",
@@ -111,8 +137,11 @@ __all__ = [
     "sees_reserve",
     "sees_terms",
     "show_listing",
+    "show_lots",
+    "takes",
     "uncover_registration",
     "view_auction",
+    "view_sealing",
     "withdraw_listing",
     "withdraw_registration",
 ]

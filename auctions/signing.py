@@ -25,11 +25,16 @@ from marketplace.errors import Conflict, Unavailable
 
 LEAD: Final = timedelta(minutes=5)
 REMEMBERED: Final = timedelta(minutes=1)
+_KEYS: Final = db.Plain(
+    select(SigningKey.key_id, SigningKey.sealed, SigningKey.valid_from, SigningKey.valid_until).order_by(
+        SigningKey.valid_from
+    )
+)
 _LOCK: Final = "SELECT pg_advisory_xact_lock(hashtext('auctions.signing_keys'))"
 
 
 class NoSigningKey(Unavailable):
-    """No key is in force; the clockwork makes the first one within a minute of the first start."""
+    """No key is in force: the first is made with the first publication, or by the clockwork within a minute."""
 
     code = "no_signing_key"
 
@@ -78,11 +83,7 @@ def signer(session: Session, *, vault: Vault, at: datetime) -> Signer:
 
 
 def _read(session: Session, vault: Vault, at: datetime) -> _Remembered:
-    rows = session.execute(
-        select(SigningKey.key_id, SigningKey.sealed, SigningKey.valid_from, SigningKey.valid_until).order_by(
-            SigningKey.valid_from
-        )
-    )
+    rows = _KEYS.ask(session).rows()
     return _Remembered(at, [(row.valid_from, row.valid_until, _opened(vault, row)) for row in rows])
 
 

@@ -140,8 +140,9 @@ def _act(
     """Write a deed of the operator into the log; return its number."""
     head, signer = log.head_of(row), signing.signer(session, vault=vault, at=event.at)
     live, answer, standing = _stepped(session, row, event)
-    entry, _ = log.append(head, log.Deed(event, registration_id, actor, reason=reason), answer, standing, signer=signer)
-    log.write(session, head=head, entries=[entry], suspended_at=standing.suspended_at, play=live.text(event.at))
+    deed = log.Deed(event, registration_id, actor, reason=reason)
+    entry = log.append(head, deed, answer, standing, key_id=signer.key_id)
+    log.write(session, head=head, entries=[entry], standing=standing, play=live.text(event.at), signer=signer)
     return entry.number
 
 

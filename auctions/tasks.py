@@ -7,6 +7,7 @@ from auctions import (
     bid_api,
     events,
     listing_api,
+    lot_api,
     proof_api,
     proof_tasks,
     relisting,
@@ -17,7 +18,14 @@ from marketplace.outbox import Subscription
 
 module = Module(
     name="auctions",
-    blueprints=(api.blueprint, bid_api.blueprint, listing_api.blueprint, award_api.blueprint, proof_api.blueprint),
+    blueprints=(
+        api.blueprint,
+        bid_api.blueprint,
+        listing_api.blueprint,
+        lot_api.blueprint,
+        award_api.blueprint,
+        proof_api.blueprint,
+    ),
     subscriptions=(
         Subscription(events.AuctionFailed.name, relisting.on_auction_failed),
         *award_tasks.SUBSCRIPTIONS,

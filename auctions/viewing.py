@@ -11,7 +11,7 @@ from typing import Any, Final
 from sqlalchemy import BigInteger, Integer, and_, bindparam, exists, func, literal_column, select
 from sqlalchemy.orm import Session, aliased
 
-from auctions import catalogue, plays
+from auctions import catalogue, log, plays
 from auctions.domain import proofs
 from auctions.domain.formats import Phase
 from auctions.domain.lifecycles import EntryKind, LiveState, RegistrationState, live_state
@@ -230,7 +230,7 @@ def bids_of(session: Session, found: Seen, *, cursor: str | None, limit: int, ac
 
 def _bid(event: AuctionEvent, code: str, currency: str, *, own: bool, voided: bool) -> BidView:
     assert event.sequence is not None
-    shown = None if event.kind is EntryKind.MAXIMUM and not own else event.amount_minor
+    shown = None if event.kind is EntryKind.MAXIMUM and not own else log.minor_of(event)
     return BidView(
         number=event.number,
         sequence=event.sequence,

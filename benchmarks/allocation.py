@@ -1,37 +1,66 @@
-"""Allocation of one price to many cases: compute, and compute and store, against naive Decimal and a bare COPY.
+"""Settling a deal of a million cases: the product's own `distribute_deal`, against Decimal and ORM, and a bare COPY.
 
     .venv/bin/python -m benchmarks.allocation [--cases 1000000] [--rounds 3]
 
-One interleaved run on an embedded PostgreSQL with fsync on; medians; what counts are the ratios. The bare COPY sends
-the same rows, already in binary, into a table without keys or triggers: nothing that stores them can be faster.
+Ours: claims read, shared out exactly, allocations stored with their key, control totals checked, the entry and the
+payout posted, one transaction. Bare: a binary COPY of the allocations that ours stored into a table without keys or
+triggers. Naive: rows of an ORM, Decimal shares, rows of an ORM again, on fewer cases, scaled linearly. Each way runs
+in a process of its own, whose peak of memory is its own. PostgreSQL is embedded, fsync on; medians; only ratios count.
 """
 
 import argparse
-import resource
+import multiprocessing
 import shutil
 import statistics
 import tempfile
 import time
 import uuid
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from datetime import UTC, datetime
 from decimal import ROUND_FLOOR, Decimal
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from alembic import command
-from alembic.config import Config
-from sqlalchemy import create_engine, text
-from sqlalchemy.orm import Session
+import psycopg
+from sqlalchemy import BigInteger, ForeignKey, create_engine, select, text
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
+from benchmarks import sold
+from benchmarks.tape_import import prepare
 from marketplace import embedded
-from marketplace.money import share_out
-from settlement import allocation
-from settlement.allocation import Claims
-from settlement.domain.allocation import Integers, allocate
+from marketplace.actor import SYSTEM
+from settlement import payouts
 
-ROOT = Path(__file__).resolve().parent.parent
-NET = 123_456_789_012_34
+PRICE = 123_456_789_012_34
+AT = datetime(2026, 3, 2, 9, tzinfo=UTC)
+NAIVE_CASES = 50_000
+Measured = tuple[float, float]
+"""Seconds, and the peak of memory in MB."""
+
+
+class Naive(DeclarativeBase):
+    """The peer's own tables."""
+
+
+class NaiveClaim(Naive):
+    """A case of a package."""
+
+    __tablename__ = "naive_claims"
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    case_key: Mapped[str]
+    weight: Mapped[int] = mapped_column(BigInteger)
+
+
+class NaiveAllocation(Naive):
+    """What a case receives."""
+
+    __tablename__ = "naive_allocations"
+    deal_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    case_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("naive_claims.id"), primary_key=True)
+    case_key: Mapped[str]
+    weight: Mapped[int] = mapped_column(BigInteger)
+    amount_minor: Mapped[int] = mapped_column(BigInteger)
 
 
 def main() -> None:
@@ -52,113 +81,112 @@ def main() -> None:
 
 def run(url: str, cases: int, rounds: int) -> None:
     """Measure every way in turn, `rounds` times, and print the medians."""
-    claims = make_claims(cases)
+    database = create_engine(url)
+    with database.connect() as connection:
+        sold.migrate(connection)
+        seller, buyer = sold.add_organisation(connection, 1), sold.add_organisation(connection, 2)
+        package = sold.add_package(connection, cases)
+        few = min(cases, NAIVE_CASES)
+        Naive.metadata.create_all(connection)
+        connection.execute(
+            text(
+                "INSERT INTO naive_claims SELECT case_id, case_key, principal_minor + interest_minor"
+                " FROM package_cases LIMIT :few"
+            ),
+            {"few": few},
+        )
+        connection.commit()
+        taken: dict[str, list[Measured]] = {}
+        for _ in range(rounds):
+            deal = sold.add_deal(connection, package=package, seller=seller, buyer=buyer, price=PRICE)
+            taken.setdefault("ours", []).append(apart(ours, url, deal))
+            taken.setdefault("bare COPY", []).append(apart(bare_copy, url, deal))
+            seconds, memory = apart(naive, url, deal)
+            taken.setdefault("naive, scaled", []).append((seconds * cases / few, memory))
+    database.dispose()
+    report(taken, cases)
+
+
+def apart(way: Callable[..., float], url: str, deal: uuid.UUID) -> Measured:
+    """Run a way in a new process; return its seconds and the peak of that process."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(with_memory, way, url, deal).result()
+
+
+def with_memory(way: Callable[..., float], url: str, deal: uuid.UUID) -> Measured:
+    """Return the seconds of a way and this process's peak so far."""
+    seconds = way(url, deal)
+    peak = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    return seconds, int(peak.split()[1]) / 1024
+
+
+def ours(url: str, deal: uuid.UUID) -> float:
+    """Distribute the deal as the worker does, commit included."""
+    with tempfile.TemporaryDirectory() as files, prepare(url, Path(files)).sessions() as session:
+        session.execute(text("SELECT 1"))
+        started = time.perf_counter()
+        payouts.distribute_deal(session, deal_id=deal, actor=SYSTEM, at=AT)
+        session.commit()
+        return time.perf_counter() - started
+
+
+def bare_copy(url: str, deal: uuid.UUID) -> float:
+    """Send the rows of the deal into a table without keys, commit included."""
+    with psycopg.connect(url) as connection:
+        rows = f"SELECT * FROM allocations WHERE deal_id = '{deal}'"
+        with connection.cursor().copy(f"COPY ({rows}) TO STDOUT (FORMAT BINARY)".encode()) as out:
+            ready = b"".join(bytes(block) for block in out)
+        connection.execute("DROP TABLE IF EXISTS bare")
+        connection.execute("CREATE TABLE bare AS SELECT * FROM allocations LIMIT 0")
+        connection.commit()
+        started = time.perf_counter()
+        with connection.cursor().copy("COPY bare FROM STDIN (FORMAT BINARY)") as copy:
+            copy.write(ready)
+        connection.commit()
+        return time.perf_counter() - started
+
+
+def naive(url: str, deal: uuid.UUID) -> float:
+    """The usual way: objects in, Decimal shares, a sort of the remainders, objects out, commit included."""
     database = create_engine(url)
     with Session(database) as session:
-        prepare(session)
-        times: dict[str, list[float]] = {}
-        for _ in range(rounds):
-            amounts = measure(times, "compute: naive Decimal", lambda: naive(claims))
-            assert measure(times, "compute: int reference", lambda: reference(claims)) == amounts
-            parts = measure(times, "compute: ours", lambda: allocate(NET, claims.weights, claims.keys))
-            assert parts.tolist() == amounts
-            ready = b"".join(allocation.binary_rows(new_deal(session, cases), claims, parts))
-            measure(times, "store: bare COPY, no keys", lambda ready=ready: bare_copy(session, ready))
-            measure(times, "store: ours, keys and checks", lambda parts=parts: store(session, claims, parts))
-            measure(times, "compute and store: ours", lambda: store(session, claims, None))
-    database.dispose()
-    report(times, cases)
+        session.execute(text("SELECT 1"))
+        started = time.perf_counter()
+        claims = session.scalars(select(NaiveClaim).order_by(NaiveClaim.case_key)).all()
+        amounts = decimal_shares([claim.weight for claim in claims])
+        session.add_all(
+            NaiveAllocation(
+                deal_id=deal, case_id=claim.id, case_key=claim.case_key, weight=claim.weight, amount_minor=amount
+            )
+            for claim, amount in zip(claims, amounts, strict=True)
+        )
+        session.commit()
+        return time.perf_counter() - started
 
 
-def make_claims(cases: int) -> Claims:
-    """Cases with UUIDv7-like ids in order of creation, keys as tapes have them, claims of 100 to 500,000 yuan."""
-    random = np.random.default_rng(20260302)
-    first = uuid.UUID("01950000-0000-7000-8000-000000000000").int
-    ids = [uuid.UUID(int=first + (number << 20)) for number in range(cases)]
-    keys = [f"LN{number:09d}" for number in range(cases)]
-    return Claims(ids, keys, random.integers(10_000, 50_000_000, cases))
-
-
-def prepare(session: Session) -> None:
-    """Migrate, and make the bare table."""
-    config = Config(str(ROOT / "alembic.ini"))
-    config.attributes["connection"] = session.connection()
-    command.upgrade(config, "head")
-    columns = "deal_id uuid, case_id uuid, case_key text, weight bigint, amount_minor bigint"
-    session.execute(text(f"CREATE TABLE bare ({columns})"))
-    session.commit()
-
-
-def new_deal(session: Session, cases: int) -> uuid.UUID:
-    """Add a deal row without its award and parties: what is measured here begins after them."""
-    deal_id = uuid.uuid4()
-    session.execute(text("SET session_replication_role = replica"))
-    session.execute(
-        text(
-            "INSERT INTO deals (id, award_id, package_id, listing_id, seller_organisation_id, buyer_organisation_id,"
-            " registration_id, fee_schedule_id, reference, state, currency, price_minor, deposit_minor,"
-            " received_minor, due_on, opened_at, net_minor, case_count) VALUES (:id, :id, :id, :id, :id, :id, :id, :id,"
-            " :id, 'ready', 'CNY', :net, 0, :net, '2026-03-02', now(), :net, :cases)"
-        ),
-        {"id": deal_id, "net": NET, "cases": cases},
-    )
-    session.execute(text("SET session_replication_role = origin"))
-    session.commit()
-    return deal_id
-
-
-def naive(claims: Claims) -> list[int]:
-    """The usual way: Decimal shares rounded down, then a sort of the remainders."""
-    weights = [Decimal(weight) / 100 for weight in claims.weights.tolist()]
-    total, whole = Decimal(NET) / 100, sum(weights)
+def decimal_shares(minor: list[int]) -> list[int]:
+    """Share the price out by weights in order of their keys."""
+    weights = [Decimal(weight) / 100 for weight in minor]
+    total, whole = Decimal(PRICE) / 100, sum(weights)
     exact = [total * weight / whole for weight in weights]
     parts = [share.quantize(Decimal("0.01"), ROUND_FLOOR) for share in exact]
     rest = int((total - sum(parts)) * 100)
-    order = sorted(range(len(parts)), key=lambda i: (parts[i] - exact[i], -weights[i], claims.keys[i]))
+    order = sorted(range(len(parts)), key=lambda i: (parts[i] - exact[i], -weights[i], i))
     for i in order[:rest]:
         parts[i] += Decimal("0.01")
     return [int(part * 100) for part in parts]
 
 
-def reference(claims: Claims) -> list[int]:
-    """The reference of the product, in Python integers."""
-    return share_out(NET, claims.weights.tolist(), claims.keys)
-
-
-def bare_copy(session: Session, ready: bytes) -> None:
-    """Send rows that are ready into a table without keys, and forget them."""
-    connection: Any = session.connection().connection.driver_connection
-    with connection.cursor() as cursor, cursor.copy(allocation.copy_statement("bare")) as copy:
-        copy.write(ready)
-    session.commit()
-    session.execute(text("TRUNCATE bare"))
-
-
-def store(session: Session, claims: Claims, amounts: Integers | None) -> None:
-    """Store a deal's allocations as the product does; with None compute them too."""
-    deal_id = new_deal(session, len(claims.keys))
-    parts = allocate(NET, claims.weights, claims.keys) if amounts is None else amounts
-    allocation.store(session, deal_id=deal_id, claims=claims, amounts=parts)
-    session.commit()
-
-
-def measure(times: dict[str, list[float]], name: str, work: Callable[[], Any]) -> Any:
-    """Return what `work` gives, and keep the seconds it took under `name`."""
-    start = time.perf_counter()
-    result = work()
-    times.setdefault(name, []).append(time.perf_counter() - start)
-    return result
-
-
-def report(times: dict[str, list[float]], cases: int) -> None:
+def report(taken: dict[str, list[Measured]], cases: int) -> None:
     """Print medians and ratios."""
-    medians = {name: statistics.median(values) for name, values in times.items()}
-    fast, limit = medians["compute: ours"], medians["store: bare COPY, no keys"]
-    print(f"{cases:,} cases, medians of {len(next(iter(times.values())))} rounds\n")
+    medians: dict[str, Any] = {name: statistics.median(one for one, _ in found) for name, found in taken.items()}
+    print(f"{cases:,} cases, medians of {len(taken['ours'])} rounds")
     for name, seconds in medians.items():
-        base, word = (fast, "our computation") if name.startswith("compute: ") else (limit, "bare COPY")
-        print(f"{name:32} {seconds:8.3f} s   {seconds / base:7.2f} x {word}")
-    print(f"\npeak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")
+        peak = max(memory for _, memory in taken[name])
+        print(
+            f"{name:16} {seconds:8.2f} s  {seconds / medians['bare COPY']:7.2f} x COPY"
+            f"  {seconds / medians['ours']:7.2f} x ours  peak {peak:6.0f} MB"
+        )
 
 
 if __name__ == "__main__":

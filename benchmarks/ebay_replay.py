@@ -62,13 +62,37 @@ def _instant(days: float) -> str:
     return f"2003-01-{day + 1:02d}T{second // 3600:02d}:{second // 60 % 60:02d}:{second % 60:02d}.{rest:03d}Z"
 
 
-def cause(rows: list[dict[str, str]], price: str) -> str:
-    """Say why a replayed price is not the recorded one."""
-    if float(price) > float(rows[0]["price"]):
-        return "replayed higher: a bid was retracted, or a blank bidder is one of the others"
-    if float(_reserved(rows)) == float(rows[0]["price"]):
-        return "replayed lower, explained by a hidden reserve or the winner's own raise to the final price"
-    return "replayed lower, unexplained: the record lacks bids"
+def cause(rows: list[dict[str, str]], answer: dict[str, Any]) -> str:
+    """Say why a replayed price is not the recorded one; each class is a computation, the first that fits."""
+    recorded = minor(rows[0]["price"])
+    if len({row["bidder"] for row in rows}) == 1 and minor(rows[0]["openbid"]) < recorded:
+        return "one bidder and a price above its start: the record lacks bids"
+    accepted = [row for row, told in zip(rows, answer["answers"], strict=True) if told["accepted"]]
+    if by_maxima(accepted) == recorded:
+        return "the winner raised its maximum at a tie or a cut step: eBay prices that anew, ours does not"
+    if by_maxima(rows) == recorded:
+        return "the runner-up's maximum was below price + increment: eBay took it, ours refuses it"
+    highest = max(minor(row["bid"]) for row in rows)
+    if recorded == highest > by_maxima(rows):
+        return "the price is the winner's whole maximum, above what the others explain: a hidden reserve"
+    return "unexplained"
+
+
+def by_maxima(rows: list[dict[str, str]]) -> int:
+    """Return eBay's price of the final maxima, in minor units: the second and its increment, at most the best."""
+    held: dict[str, int] = collections.defaultdict(int)
+    for row in rows:
+        held[row["bidder"]] = max(held[row["bidder"]], minor(row["bid"]))
+    best, *others = sorted(held.values(), reverse=True)
+    if not others:
+        return minor(rows[0]["openbid"])
+    step = [minor(band["amount"]) for band in BANDS if minor(band["from"]) <= others[0]][-1]
+    return min(best, others[0] + step)
+
+
+def minor(text: str) -> int:
+    """Read dollars as cents."""
+    return int(_cents(text).replace(".", ""))
 
 
 def _reserved(rows: list[dict[str, str]]) -> str:
@@ -79,10 +103,10 @@ def measure(folder: Path) -> collections.Counter[str]:
     """Replay every auction; count those to the cent and the causes of the rest."""
     counts: collections.Counter[str] = collections.Counter()
     for rows in auctions(folder).values():
-        price = str(played(rows, None)["price"])
-        exact = price == _cents(rows[0]["price"])
+        answer = played(rows, None)
+        exact = answer["price"] == _cents(rows[0]["price"])
         counts["auctions"] += 1
-        counts["to the cent" if exact else cause(rows, price)] += 1
+        counts["to the cent" if exact else cause(rows, answer)] += 1
         counts["to the cent with a reserve at the final price"] += exact or _reserved(rows) == _cents(rows[0]["price"])
     return counts
 

@@ -20,6 +20,8 @@ settings.register_profile("faults", phases=[Phase.generate])
 settings.load_profile("faults")
 from hypothesis.stateful import run_state_machine_as_test
 from tests.auctions import test_machine as played
+for script in played.SCRIPTS:
+    script().close()
 for machine in (played.Machine, played.TwoPhaseMachine, played.ProxyMachine):
     run_state_machine_as_test(machine, settings=played.LIMITS)
 """

@@ -3,8 +3,8 @@
     .venv/bin/python -m benchmarks.postings [--connections 4] [--seconds 3] [--rounds 2]
 
 Every transaction debits one account that everybody debits and credits one of its own choice. Bare: the same rows into
-tables without keys, constraints, triggers or indexes, through the driver alone. One interleaved run on an embedded
-PostgreSQL with fsync on; medians; what counts are the ratios.
+tables without keys, constraints, triggers or indexes, through the driver alone, sent as arrays in the same way. One
+interleaved run on an embedded PostgreSQL with fsync on; medians; what counts are the ratios.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from sqlalchemy import BigInteger, ForeignKey, create_engine, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
 
 import wsgi
-from marketplace import db, embedded
+from marketplace import arrays, db, embedded
 from marketplace.actor import SYSTEM
 from settlement import ledger
 from settlement.domain import ledger as books
@@ -184,8 +184,8 @@ def bare(connection: psycopg.Connection[Any], batch: int, number: int) -> None:
     connection.execute(
         "INSERT INTO bare_entries (id, source_kind, source_id, description, currency, value_on, posted_on, posted_at,"
         " posted_by) SELECT id, 'statement_line', source, 'Bank line', 'CNY', %s, %s, %s, 'system'"
-        " FROM unnest(%b::uuid[], %b::uuid[]) AS d(id, source)",
-        (DAY, DAY, AT, ids, [uuid.uuid4() for _ in ids]),
+        " FROM unnest(%s::uuid[], %s::uuid[]) AS d(id, source)",
+        (DAY, DAY, AT, arrays.uuids(ids), arrays.uuids(uuid.uuid4() for _ in ids)),
     )
     lines = [
         (entry, line, account, amount)
@@ -197,14 +197,14 @@ def bare(connection: psycopg.Connection[Any], batch: int, number: int) -> None:
     ]
     connection.execute(
         "INSERT INTO bare_postings (entry_id, line, account_id, currency, amount_minor, posted_on)"
-        " SELECT l.*, %s FROM unnest(%b::uuid[], %b::bigint[], %b::uuid[], %b::text[], %b::bigint[]) AS l",
+        " SELECT l.*, %s FROM unnest(%s::uuid[], %s::bigint[], %s::uuid[], %s::text[], %s::bigint[]) AS l",
         (
             DAY,
-            [row[0] for row in lines],
-            [row[1] for row in lines],
-            [row[2] for row in lines],
-            ["CNY"] * len(lines),
-            [row[3] for row in lines],
+            arrays.uuids(row[0] for row in lines),
+            arrays.bigints(row[1] for row in lines),
+            arrays.uuids(row[2] for row in lines),
+            arrays.texts(["CNY"] * len(lines)),
+            arrays.bigints(row[3] for row in lines),
         ),
     )
 

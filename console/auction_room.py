@@ -10,6 +10,7 @@ from werkzeug.utils import redirect
 
 from auctions import service as auctions
 from console import charts, display, offers, site
+from console import sale as sales
 from console.room import SHOWN_BIDS, BidLine, Room, version_of
 from console.site import pages
 from marketplace import http, policies
@@ -28,7 +29,8 @@ def auction(auction_id: uuid.UUID) -> Any:
     """Show an auction live."""
     view = auctions.view_auction(http.session(), auction_id, actor=http.actor())
     room = _room(http.session(), view, http.actor())
-    return _dated(site.render("auction.html", room=room, feed=_feed(auction_id)), view)
+    sealing = sales.sealing_of(http.session(), auction_id)
+    return _dated(site.render("auction.html", room=room, feed=_feed(auction_id), sealing=sealing), view)
 
 
 def _feed(auction_id: uuid.UUID) -> str:
@@ -127,5 +129,10 @@ def result(auction_id: uuid.UUID) -> Any:
     outcome = auctions.result(session, auction_id=auction_id, actor=actor)
     known = [award.organisation_id for award in outcome.awards if award.organisation_id is not None]
     return site.render(
-        "result.html", room=room, result=outcome, names=parties.organisation_names(session, known), view=view
+        "result.html",
+        room=room,
+        result=outcome,
+        names=parties.organisation_names(session, known),
+        view=view,
+        papers=sales.papers_of(session, outcome, actor=actor, at=http.at()),
     )

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from auctions import service as auctions
 from console import offers, site
+from console import sale as sales
 from console import strata as pictures
 from console.offers import Offer
 from console.site import pages
@@ -97,20 +98,35 @@ def listing(listing_id: uuid.UUID) -> Any:
     found = auctions.show_listing(session, listing_id, actor=actor)
     row = found.row
     offer = offers.offer_of(session, found, seller=found.seller_name, actor=actor)
+    registrations = auctions.list_registrations(session, listing_id=listing_id, cursor=None, limit=100, actor=actor)
     return site.render(
         "listing.html",
         offer=offer,
         terms=Terms.of(row),
+        sale=sales.sale_of(session, row, hidden=found.hidden, actor=actor, at=http.at()),
         strata=pictures.pictures(found.strata, currency=row.currency, folded=not auctions.sees_terms(row, actor=actor)),
         room=_room(session, offer, actor),
-        registrations=auctions.list_registrations(session, listing_id=listing_id, cursor=None, limit=100, actor=actor),
+        registrations=registrations,
+        card_payments=_card_payments(session, registrations.items, actor),
     )
+
+
+def _card_payments(session: Session, registrations: Any, actor: Actor) -> list[settlement.CardPayment]:
+    """Return how a buyer's deposit stands by card, newest first; others see that on finance's side."""
+    if actor.organisation_kind is not OrganisationKind.BUYER:
+        return []
+    own = [view.row.id for view in registrations]
+    return [one for row in own for one in settlement.payments_of(session, registration_id=row, actor=actor)]
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """The public terms of a listing: everything that an announcement prints, and nothing that it hides."""
+    """The public terms of a listing: everything that an announcement prints, and nothing that it hides.
 
+    `extends` and `reserved`: whether its format has a soft close, and a hidden reserve.
+    """
+
+    format: str
     description: str | None
     increment: dict[str, Any] | None
     deposit: Money | None
@@ -120,12 +136,15 @@ class Terms:
     extension_seconds: int
     hard_end_at: Any
     minimum_bidders: int
+    extends: bool
+    reserved: bool
     currency: str
 
     @classmethod
     def of(cls, row: auctions.Listing) -> "Terms":
         """Return the public terms of a row."""
         return cls(
+            format=row.format,
             description=row.description,
             increment=row.increment,
             deposit=row.deposit,
@@ -135,6 +154,8 @@ class Terms:
             extension_seconds=row.soft_close_extension_seconds,
             hard_end_at=row.hard_end_at,
             minimum_bidders=row.minimum_bidders,
+            extends=auctions.takes(row.format, "soft_close"),
+            reserved=auctions.takes(row.format, "reserve_price"),
             currency=row.currency,
         )
 

@@ -50,9 +50,30 @@ WORDS: Final[dict[str, dict[str, str]]] = {
     "award": {
         "waiting": mark("Waiting in reserve"),
         "pending": mark("Contract to be signed"),
+        "protocol_confirmed": mark("Protocol confirmed, contract to be signed"),
         "contracted": mark("Contract signed"),
         "failed": mark("Failed"),
         "released": mark("Released"),
+    },
+    "format": {
+        "english": mark("Open ascending bids; the highest wins if it reaches the reserve"),
+        "proxy": mark("Bids by maximum; the market bids for each bidder as far as needed"),
+        "two_phase": mark("Free bidding, then delay cycles; a cycle without a bid ends it"),
+        "sealed_first_price": mark("Sealed bids; the highest pays what it bid"),
+        "sealed_second_price": mark("Sealed bids; the highest pays the second price"),
+        "dutch": mark("Falling prices; the first who accepts has it"),
+        "hybrid_dutch": mark("Falling prices, then sealed bids, then a best bid of the first taker"),
+        "gong": mark("Rounds at rising prices; a round that nobody takes ends it"),
+        "package": mark("Sealed bids on sets of lots; the set of bids that brings most wins"),
+    },
+    "holder": {
+        "seller": mark("Seller"),
+        "operator": mark("Operator"),
+        "auditor": mark("Auditor"),
+    },
+    "step": {
+        "protocol": mark("Protocol"),
+        "contract": mark("Contract"),
     },
     "package": {
         "draft": mark("Draft"),
@@ -68,6 +89,13 @@ WORDS: Final[dict[str, dict[str, str]]] = {
         "ready": mark("Paid and signed"),
         "distributed": mark("Price distributed"),
         "settled": mark("Settled"),
+    },
+    "card_payment": {
+        "requested": mark("Being prepared"),
+        "open": mark("Open for your card"),
+        "received": mark("Charged"),
+        "cancelled": mark("Cancelled"),
+        "refused": mark("Refused by the card company"),
     },
     "room": {
         "draft": mark("Being prepared"),
@@ -192,6 +220,7 @@ _TONES: Final[dict[str, dict[str, str]]] = {
     "award": {"pending": "warn", "contracted": "good", "failed": "bad"},
     "package": {"listed": "good", "cancelled": "bad"},
     "deal": {"awaiting_payment": "warn", "paid": "warn", "signed": "warn", "ready": "good", "settled": "good"},
+    "card_payment": {"open": "warn", "received": "good", "refused": "bad"},
     "room": {"open": "good"},
 }
 """Which states are good, need attention or are bad; the others have no tone. The word always says it too."""

@@ -19,7 +19,10 @@ from marketplace.clock import NotADate, NotAnInstant, parse_date
 from marketplace.errors import Failure, Invalid
 from marketplace.money import EXPONENTS, MAX_MINOR, Money, exponent
 
-MAX_BYTES: Final = 256 * 1024 * 1024
+MAX_BYTES: Final = 80 * 1024 * 1024
+"""A split of a million cases is 45 to 60 MB. As Python objects a document takes about ten times its bytes, the worst
+(nothing but small objects) thirty: this bound is what keeps a process below 3 GB whatever it is handed."""
+
 MAX_DEPTH: Final = 32
 MAX_TEXT: Final = 1000
 

@@ -69,6 +69,14 @@ def at() -> datetime:
     return g.at  # type: ignore[no-any-return]  # Any by its library
 
 
+def end_transaction() -> None:
+    """Commit what this request has done and let its connection go, before another system is asked.
+
+    What follows in the view is a new transaction, which the edge ends as ever.
+    """
+    session().commit()
+
+
 def require_match(version: int) -> None:
     """Check `If-Match` against the version of the row to be edited; raise `VersionConflict`."""
     if not request.if_match.contains(str(version)):

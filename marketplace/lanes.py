@@ -1,8 +1,9 @@
 """Ordered lanes: what is asked of one thing is decided in order, and what queued meanwhile is decided together.
 
 One lane for each key and process. While a batch is decided in a thread, whatever arrives waits; all of it, up to
-`batch`, is the next batch. A disk flush is then shared by everybody who waited for the one before. Lanes are made when
-needed and dropped when empty; they hold no truth, and other processes may decide beside them.
+`batch`, is the next batch. A disk flush is then shared by everybody who waited for the one before. Whoever got an
+answer may ask again at once: for as many the lane waits a moment before it begins anew, so that they share a batch too.
+Lanes are made when needed and dropped when empty; they hold no truth, and other processes may decide beside them.
 """
 
 import asyncio
@@ -19,6 +20,10 @@ Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
 RETRY_AFTER_SECONDS: Final = 1
+
+GATHER_SHARE: Final = 0.5  # no money: a share of time
+GATHER_SECONDS: Final = 0.005  # no money: seconds
+"""A lane waits for those who may ask again no longer than this, nor than this share of what their batch took."""
 
 
 class Full(Unavailable):
@@ -50,6 +55,13 @@ class _Waiting(Generic[Item, Answer]):
 class _Lane(Generic[Item, Answer]):
     queue: deque[_Waiting[Item, Answer]] = field(default_factory=deque)
     turn: asyncio.Task[None] | None = None
+    awaited: int = 0
+    gathered: asyncio.Future[None] | None = None
+
+    def gather(self) -> None:
+        """Begin the next batch now."""
+        if self.gathered is not None and not self.gathered.done():
+            self.gathered.set_result(None)
 
 
 class Lanes(Generic[Key, Item, Answer]):
@@ -92,6 +104,8 @@ class Lanes(Generic[Key, Item, Answer]):
         self.waiting += 1
         if lane.turn is None:
             lane.turn = loop.create_task(self._run(key, lane))
+        elif lane.gathered is not None and len(lane.queue) >= lane.awaited:
+            lane.gather()
         return await waiting.answer
 
     async def stop(self) -> None:
@@ -106,7 +120,7 @@ class Lanes(Generic[Key, Item, Answer]):
             batch = self._next(lane, loop.time())
             if not batch:
                 continue
-            items = [waiting.item for waiting in batch]
+            items, began = [waiting.item for waiting in batch], loop.time()
             try:
                 answers = await loop.run_in_executor(self._executor, self._decide, key, items)
             except Exception as error:  # noqa: BLE001 - whatever it is, it is the answer to everybody in the batch
@@ -117,8 +131,21 @@ class Lanes(Generic[Key, Item, Answer]):
                 for waiting, answer in zip(batch, answers, strict=True):
                     if not waiting.answer.done():
                         waiting.answer.set_result(answer)
-            await asyncio.sleep(0)
+            await self._gather(loop, lane, len(batch), loop.time() - began)
         del self._lanes[key]
+
+    async def _gather(
+        self, loop: asyncio.AbstractEventLoop, lane: _Lane[Item, Answer], awaited: int, took: float
+    ) -> None:
+        """Wait until as many wait again as were answered, or for a moment in proportion to what that took."""
+        await asyncio.sleep(0)
+        if awaited == 1 or self._stopping or len(lane.queue) >= awaited:
+            return
+        lane.awaited, lane.gathered = awaited, loop.create_future()
+        timer = loop.call_later(min(took * GATHER_SHARE, GATHER_SECONDS), lane.gather)
+        await lane.gathered
+        timer.cancel()
+        lane.gathered = None
 
     def _next(self, lane: _Lane[Item, Answer], now: float) -> list[_Waiting[Item, Answer]]:
         """Take the next batch: without those who went away, and refusing those who waited too long."""

@@ -1,4 +1,4 @@
-"""What a package hands to the doors: its routes, subscriptions, jobs, clockwork and commands, as one frozen value."""
+"""What a package hands to the doors: routes, subscriptions, jobs, errands, clockwork, commands, as one frozen value."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -9,6 +9,7 @@ import click
 from sqlalchemy.orm import Session
 
 from marketplace.actor import Actor
+from marketplace.errands import Kind
 from marketplace.jobs import Work
 from marketplace.outbox import Subscription
 
@@ -23,7 +24,7 @@ class Periodic:
 
 
 @dataclass(frozen=True, slots=True)
-class Errand:
+class PeriodicCall:
     """Work of the clock that calls the outside world: no transaction is open, and no row locked, while it waits.
 
     `claim(session, at)` writes down what is about to be done and returns it, or something empty; after its commit
@@ -52,7 +53,8 @@ class Module:
     pages: tuple[Any, ...] = ()
     subscriptions: tuple[Subscription, ...] = ()
     jobs: Mapping[str, Work] = field(default_factory=dict)
-    periodic: tuple[Periodic | Errand, ...] = ()
+    errands: Mapping[str, Kind] = field(default_factory=dict)
+    periodic: tuple[Periodic | PeriodicCall, ...] = ()
     commands: click.Group | None = None
     authenticate: Authenticate | None = None
     error_page: Callable[[Any], Any] | None = None

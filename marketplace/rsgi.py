@@ -144,12 +144,15 @@ def problem(failure: Failure, path: str) -> Answer:
 
 
 @contextlib.contextmanager
-def transaction(sessions: sessionmaker[Session]) -> Iterator[Session]:
-    """Open a session, and commit at the end; raise `Undecided` when it cannot be known whether that was done."""
-    with sessions() as session:
+def transaction(sessions: sessionmaker[Session], *, pipelined: bool = False) -> Iterator[Session]:
+    """Open a session, and commit at the end; raise `Undecided` when it cannot be known whether that was done.
+
+    `pipelined`: statements are sent without waiting for those before them (`db.pipelined`), the last with the commit.
+    """
+    with sessions() as session, db.pipelined(session) if pipelined else contextlib.nullcontext():
         yield session
         try:
-            session.commit()
+            db.commit(session)
         except DBAPIError as error:
             if db.is_busy(error):
                 raise Undecided from error

@@ -9,9 +9,10 @@ from sqlalchemy.orm import Session, sessionmaker
 from marketplace import db, outbox
 from marketplace.clock import Clock, SystemClock
 from marketplace.crypto import Vault
+from marketplace.errands import Kind
 from marketplace.files import FileStore
 from marketplace.jobs import Work
-from marketplace.module import Errand, Module, Periodic
+from marketplace.module import Module, Periodic, PeriodicCall
 from marketplace.outbox import Subscription
 from marketplace.settings import Settings
 
@@ -41,7 +42,12 @@ class Runtime:
         return {name: work for module in self.modules for name, work in module.jobs.items()}
 
     @property
-    def periodic(self) -> dict[str, Periodic | Errand]:
+    def errands(self) -> dict[str, Kind]:
+        """Every kind of errand by name."""
+        return {name: kind for module in self.modules for name, kind in module.errands.items()}
+
+    @property
+    def periodic(self) -> dict[str, Periodic | PeriodicCall]:
         """All clockwork by name."""
         return {periodic.name: periodic for module in self.modules for periodic in module.periodic}
 

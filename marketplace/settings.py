@@ -49,6 +49,9 @@ class Settings:
     elasticsearch_url: str | None = None
     stripe_api_key: str | None = field(default=None, repr=False)
     stripe_webhook_secret: str | None = field(default=None, repr=False)
+    stripe_api_base: str | None = None
+    """Where Stripe is asked, for tests; None: at its own address."""
+
     public_url: str = "http://127.0.0.1:8000"
     live_url: str | None = None
     """Where the live door takes bids, if one runs; clients are told."""
@@ -78,8 +81,9 @@ class Settings:
             "files_path": Path(environ.get("FILES_PATH", str(ROOT / "var" / "files"))),
             "s3": reader.s3(),
             "elasticsearch_url": environ.get("ELASTICSEARCH_URL"),
-            "stripe_api_key": environ.get("STRIPE_API_KEY"),
-            "stripe_webhook_secret": environ.get("STRIPE_WEBHOOK_SECRET"),
+            "stripe_api_key": environ.get("STRIPE_API_KEY") or None,
+            "stripe_webhook_secret": environ.get("STRIPE_WEBHOOK_SECRET") or None,
+            "stripe_api_base": reader.origin("STRIPE_API_BASE"),
             "public_url": environ.get("PUBLIC_URL", "http://127.0.0.1:8000"),
             "live_url": environ.get("LIVE_URL") or None,
             "feed_url": reader.origin("FEED_URL"),

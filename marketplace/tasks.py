@@ -15,7 +15,7 @@ from kombu.exceptions import OperationalError
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from marketplace import jobs, outbox, runtime
+from marketplace import errands, jobs, outbox, runtime
 from marketplace.errors import Failure
 from marketplace.module import Module, Periodic
 from marketplace.settings import Settings
@@ -39,6 +39,13 @@ def run_jobs() -> None:
     """Run waiting jobs."""
     running = runtime.current()
     jobs.run_due(running.sessions, running.works, clock=running.clock)
+
+
+@celery.shared_task(name="marketplace.run_errands")
+def run_errands() -> None:
+    """Run the errands that are due."""
+    running = runtime.current()
+    errands.run_due(running.sessions, running.errands, clock=running.clock)
 
 
 @celery.shared_task(name="marketplace.run_periodic")
@@ -82,7 +89,7 @@ def run_command(work: Callable[[Session, datetime], T]) -> T:
 def wake() -> None:
     """Tell the workers that there is work. Without a broker the beat finds it within seconds."""
     try:
-        for task in (relay, run_jobs):
+        for task in (relay, run_jobs, run_errands):
             task.apply_async(retry=False, expires=60)
     except (OperationalError, OSError):
         log.warning("no broker to wake the workers")
@@ -106,7 +113,7 @@ def make_celery(settings: Settings, modules: tuple[Module, ...]) -> celery.Celer
             "socket_connect_timeout": 2,
         },
         worker_hijack_root_logger=False,
-        task_routes={"marketplace.run_jobs": {"queue": "jobs"}},
+        task_routes={"marketplace.run_jobs": {"queue": "jobs"}, "marketplace.run_errands": {"queue": "jobs"}},
         beat_schedule=_schedule(modules),
     )
     return app
@@ -120,6 +127,7 @@ def _schedule(modules: tuple[Module, ...]) -> dict[str, Any]:
     schedule: dict[str, Any] = {
         "relay": {"task": "marketplace.relay", "schedule": 1.0, "options": {"expires": 5}},
         "run_jobs": {"task": "marketplace.run_jobs", "schedule": 2.0, "options": {"expires": 5}},
+        "run_errands": {"task": "marketplace.run_errands", "schedule": 2.0, "options": {"expires": 5}},
     }
     for module in modules:
         for periodic in module.periodic:

@@ -1,24 +1,34 @@
 """Storing what each case receives: one binary COPY for a whole deal, checked as one statement by PostgreSQL itself.
 
-The rule is `settlement.domain.allocation`; the sum is held by the trigger `allocations_add_up` (migration 0009).
+The rule is `settlement.domain.allocation`; the sum is held by the trigger `allocations_add_up`. A deal with very many
+cases is written into a table of its own, whose key is built when all rows are there, and which then becomes a
+partition of `allocations` (migration 0026, decision 24).
 """
 
-import itertools
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 import psycopg
 from numpy.typing import NDArray
+from psycopg import sql
+from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from marketplace.packages.service import Ids, Keys
 from settlement.domain.allocation import Integers
 
-COLUMNS: Final = ("deal_id", "case_id", "case_key", "weight", "amount_minor")
+COLUMNS: Final = ("segment", "deal_id", "case_id", "case_key", "weight", "amount_minor")
 BLOCK: Final = 50_000
 """Rows built and sent at a time: memory stays bounded however many cases there are."""
+
+OWN_SEGMENT: Final = 100_000
+"""Cases from which on a deal has a partition of its own: below, making a table costs more than it saves."""
+
+SHARED: Final = 0
+"""The partition of all other deals."""
 
 _HEADER: Final = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
 _END: Final = b"\xff\xff"
@@ -28,56 +38,73 @@ _END: Final = b"\xff\xff"
 class Claims:
     """The cases of a package in columns: ids, distinct keys, and weights in minor units, all of one length."""
 
-    case_ids: Sequence[uuid.UUID]
-    keys: Sequence[str]
+    case_ids: Ids
+    keys: Keys
     weights: Integers
 
 
 def store(session: Session, *, deal_id: uuid.UUID, claims: Claims, amounts: Integers) -> int:
-    """Write one allocation row for each case of a deal in one statement; return how many.
+    """Write one allocation row for each case of a deal; return how many.
 
-    `amounts` are minor units in the order of `claims`. PostgreSQL refuses the statement unless the rows of the deal
-    then add up to its net proceeds and every case exists.
+    `amounts` are minor units in the order of `claims`. PostgreSQL refuses them unless the rows of the deal then add up
+    to its net proceeds and number its cases; nothing can be added to them afterwards.
     """
-    connection = session.connection().connection.driver_connection
-    assert isinstance(connection, psycopg.Connection)
-    with connection.cursor() as cursor, cursor.copy(copy_statement("allocations")) as copy:
-        for block in binary_rows(deal_id, claims, amounts):
-            copy.write(block)
+    segment = _own_segment(session, deal_id) if len(claims.keys) >= OWN_SEGMENT else None
+    if segment is None:
+        _copy(session, sql.Identifier("allocations"), binary_rows(SHARED, deal_id, claims, amounts))
+        return len(claims.keys)
+    table = sql.Identifier("allocation_segments", f"segment_{segment}")
+    _copy(session, table, binary_rows(segment, deal_id, claims, amounts))
+    session.execute(text("SELECT attach_allocation_segment(:segment, :deal)"), {"segment": segment, "deal": deal_id})
     return len(claims.keys)
 
 
-def copy_statement(table: str) -> bytes:
+def _own_segment(session: Session, deal_id: uuid.UUID) -> int | None:
+    """Make a partition for a deal, None for one of several deals of its package."""
+    return session.execute(text("SELECT open_allocation_segment(:deal)"), {"deal": deal_id}).scalar_one()
+
+
+def _copy(session: Session, table: sql.Identifier, rows: Iterator[bytes]) -> None:
+    connection = session.connection().connection.driver_connection
+    assert isinstance(connection, psycopg.Connection)
+    with connection.cursor() as cursor, cursor.copy(copy_statement(table)) as copy:
+        for block in rows:
+            copy.write(block)
+
+
+def copy_statement(table: sql.Identifier) -> sql.Composed:
     """Return the COPY statement for a table with the columns of an allocation."""
-    return f"COPY {table} ({', '.join(COLUMNS)}) FROM STDIN (FORMAT BINARY)".encode()
+    columns = sql.SQL(", ").join(map(sql.Identifier, COLUMNS))
+    return sql.SQL("COPY {} ({}) FROM STDIN (FORMAT BINARY)").format(table, columns)
 
 
-def binary_rows(deal_id: uuid.UUID, claims: Claims, amounts: Integers) -> Iterator[bytes]:
+def binary_rows(segment: int, deal_id: uuid.UUID, claims: Claims, amounts: Integers) -> Iterator[bytes]:
     """Yield the rows in PostgreSQL's binary COPY format (its documentation, COPY, Binary Format)."""
     yield _HEADER
     for start in range(0, len(claims.keys), BLOCK):
         part = slice(start, start + BLOCK)
-        yield from _block(deal_id, claims.case_ids[part], claims.keys[part], claims.weights[part], amounts[part])
+        ids, texts = claims.case_ids.content[part], claims.keys.content[part]
+        sizes = np.strings.str_len(texts)
+        for size in np.unique(sizes).tolist():
+            chosen = slice(None) if (sizes == size).all() else sizes == size
+            rows = _records(
+                segment,
+                deal_id,
+                ids[chosen],
+                texts[chosen].astype(f"S{size}"),
+                claims.weights[part][chosen],
+                amounts[part][chosen],
+            )
+            yield rows.tobytes()
     yield _END
 
 
-def _block(
-    deal_id: uuid.UUID, ids: Sequence[uuid.UUID], keys: Sequence[str], weights: Integers, amounts: Integers
-) -> Iterator[bytes]:
-    """Lay rows out as arrays of records; a record has a fixed size, so keys are grouped by their length in bytes."""
-    encoded = [key.encode() for key in keys]
-    case_ids = np.frombuffer(b"".join(case_id.bytes for case_id in ids), dtype="V16")
-    lengths = np.fromiter(map(len, encoded), dtype=np.int64, count=len(encoded))
-    for length in np.unique(lengths).tolist():
-        chosen = lengths == length
-        texts = np.array(list(itertools.compress(encoded, chosen.tolist())), dtype=f"S{length}")
-        yield _records(deal_id, case_ids[chosen], texts, weights[chosen], amounts[chosen]).tobytes()
-
-
 def _records(
-    deal_id: uuid.UUID, case_ids: NDArray[Any], texts: NDArray[Any], weights: Integers, amounts: Integers
+    segment: int, deal_id: uuid.UUID, case_ids: NDArray[Any], texts: NDArray[Any], weights: Integers, amounts: Integers
 ) -> NDArray[Any]:
+    """Lay rows out as an array of records; a record has a fixed size, so these keys are of one length in bytes."""
     columns: list[tuple[str, str, Any]] = [
+        ("segment", ">i8", segment),
         ("deal", "V16", np.frombuffer(deal_id.bytes, dtype="V16")[0]),
         ("case", "V16", case_ids),
         ("key", texts.dtype.str, texts),

@@ -1,6 +1,6 @@
 """The client-money check: what is on our accounts = what we owe, per currency. While it fails, nothing is paid out.
 
-What is held comes from the bank's own lines (and Stripe's account), what is owed from the books, both in one snapshot.
+What is held comes from the lines of the bank and of Stripe's balance, what is owed from the books, in one snapshot.
 Each result is a row; the newest of a currency decides.
 """
 
@@ -24,10 +24,16 @@ OWN: Final = frozenset({"vat"})
 """Liabilities that are no client's."""
 
 BANK_LINES: Final = "bank_lines"
-"""Name of the figure that is added up from the bank's lines; the others are names of the chart."""
+STRIPE_LINES: Final = "stripe_lines"
+"""Names of the figures that are added up from the lines of others; all the rest are names of the chart."""
+
+LINES_OF: Final = frozenset({BANK_LINES, STRIPE_LINES, "bank", "stripe"})
+UNDER_WAY: Final = ("card_clearing", "in_transit")
+"""Between a card and our balance at Stripe, and between Stripe and our bank."""
 
 _FIGURES: Final = text(
     "SELECT currency, 'bank_lines', sum(amount_minor) FROM statement_lines GROUP BY currency"
+    " UNION ALL SELECT currency, 'stripe_lines', sum(net_minor) FROM stripe_lines GROUP BY currency"
     " UNION ALL SELECT a.currency, split_part(a.key, ':', 1), sum(p.amount_minor)"
     " FROM postings p JOIN accounts a ON a.id = p.account_id GROUP BY a.currency, split_part(a.key, ':', 1)"
 )
@@ -67,19 +73,19 @@ class Figures:
 def add_up(parts: Mapping[str, int]) -> Figures:
     """Add up the figures of one currency from balances (debit +) by name of the chart and the bank's lines.
 
-    Held is what bank and Stripe have; owed every liability but tax, less what the buyers still have to pay for it; own
-    is income and tax less expenses, and our position in money changed.
+    Held is what bank and Stripe have and what is under way between them; owed every liability but tax, less what the
+    buyers still have to pay for it; own is income and tax less expenses, and our position in money changed.
     """
     owed = own = 0
     for name, minor in parts.items():
-        if name in {BANK_LINES, "bank", "stripe", "unexplained"}:
+        if name in LINES_OF or name in UNDER_WAY or name == "unexplained":
             continue
         if name == "receivable" or (CHART[name].kind is AccountKind.LIABILITY and name not in OWN):
             owed -= minor
         else:
             own -= minor
     return Figures(
-        held=parts.get(BANK_LINES, 0) + parts.get("stripe", 0),
+        held=sum(parts.get(name, 0) for name in (BANK_LINES, STRIPE_LINES, *UNDER_WAY)),
         owed=owed,
         own=own,
         unexplained=parts.get("unexplained", 0),

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from marketplace.db import Base, currency, enum_column, key
 from marketplace.money import Money
 from settlement.domain.adjustments import AdjustmentKind, AdjustmentState
+from settlement.domain.assignment import DeliveryChannel, NoticeState
 from settlement.domain.decisions import PartState, TermsState, ThirdPartyKind
 
 FOUR_EYES: Final = "decided_by_id IS NULL OR decided_by_id <> proposed_by_id OR state = 'rejected'"
@@ -222,3 +223,26 @@ class AdjustmentCover(Base):
     def amount(self) -> Money:
         """What was paid, above zero whichever way."""
         return Money(self.amount_minor, self.currency)
+
+
+class AssignmentNotice(Base):
+    """The notice to the borrower of one case of a deal: the paper as it was written, and the proof of its delivery."""
+
+    __tablename__ = "assignment_notices"
+    id: Mapped[uuid.UUID] = key()
+    deal_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("deals.id"))
+    case_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("cases.id"), index=True)
+    case_key: Mapped[str]
+    state: Mapped[NoticeState] = mapped_column(enum_column(NoticeState))
+    file_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("stored_files.id"))
+    written_at: Mapped[datetime]
+    channel: Mapped[DeliveryChannel | None] = mapped_column(enum_column(DeliveryChannel))
+    sent_on: Mapped[date | None]
+    delivered_on: Mapped[date | None]
+    proof: Mapped[str] = mapped_column(default="")
+
+    __table_args__ = (
+        UniqueConstraint("deal_id", "case_id"),
+        CheckConstraint("state = 'written' OR (channel IS NOT NULL AND sent_on IS NOT NULL)", "sent_some_way"),
+        CheckConstraint("state <> 'delivered' OR (delivered_on >= sent_on AND proof <> '')", "delivered_with_proof"),
+    )

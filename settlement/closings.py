@@ -18,9 +18,8 @@ from marketplace import audit, db, outbox
 from marketplace.actor import Actor
 from marketplace.documents import Node
 from marketplace.money import Money
-from marketplace.packages import service as packages
 from marketplace.packages.service import FrozenCase
-from settlement import deals, fees
+from settlement import deals, fees, sold
 from settlement.closing_models import CaseClosing, ClosingTerms
 from settlement.deal_models import Deal
 from settlement.domain import closing
@@ -67,7 +66,7 @@ def propose_terms(
     if actor.user_id is None:
         raise DecidedByPerson
     deal = _lock_open(session, deal_id)
-    close_document(Node(inputs_of(session, deal, terms)))
+    close_document(Node(inputs_of(session, deal, terms=terms)))
     row = ClosingTerms(
         id=db.new_id(),
         deal_id=deal.id,
@@ -149,14 +148,8 @@ def flow_of(session: Session, deal: Deal) -> FundsFlow:
     return flow
 
 
-def sold_cases(session: Session, deal: Deal) -> list[FrozenCase]:
-    """Return the cases that a deal is about with their figures at the cut-off, in order of the case key."""
-    return packages.frozen_cases(session, deal.package_id)
-
-
-def close(session: Session, deal: Deal, terms: Terms) -> Closing:
-    """Close a deal by its schedule and `terms`, with every case; raise what `closing.close` raises."""
-    cases = sold_cases(session, deal)
+def close(session: Session, deal: Deal, *, terms: Terms, cases: Sequence[FrozenCase]) -> Closing:
+    """Close a deal by its schedule and `terms`, with the cases that it is about; raise what `closing.close` raises."""
     return closing.close(
         price=deal.price,
         deposit=deal.deposit,
@@ -175,7 +168,7 @@ def owed_of(case: FrozenCase) -> dict[str, int]:
     return {"costs": case.other, "interest": case.interest, "principal": case.principal}
 
 
-def inputs_of(session: Session, deal: Deal, terms: Mapping[str, Any]) -> dict[str, Any]:
+def inputs_of(session: Session, deal: Deal, *, terms: Mapping[str, Any]) -> dict[str, Any]:
     """Return the closing document of a deal under `terms`: what anyone recomputes it from, offline."""
 
     def text(minor: int) -> str:
@@ -193,7 +186,7 @@ def inputs_of(session: Session, deal: Deal, terms: Mapping[str, Any]) -> dict[st
                 "weight": text(one.principal + one.interest),
                 "owed": {bucket: text(minor) for bucket, minor in owed_of(one).items()},
             }
-            for one in sold_cases(session, deal)
+            for one in sold.cases(session, deal)
         ],
     }
 
@@ -205,7 +198,7 @@ def preview(session: Session, *, deal_id: uuid.UUID, terms: Mapping[str, Any] | 
     """
     deal = deals.get_deal(session, deal_id, actor=actor)
     given = terms_in_force(session, deal.id) if terms is None else terms
-    return close_document(Node(inputs_of(session, deal, given)))
+    return close_document(Node(inputs_of(session, deal, terms=given)))
 
 
 def proof(session: Session, *, deal_id: uuid.UUID, actor: Actor) -> bytes:
@@ -214,7 +207,7 @@ def proof(session: Session, *, deal_id: uuid.UUID, actor: Actor) -> bytes:
     Raises `DealNotFound`, `BadDocument`.
     """
     deal = deals.get_deal(session, deal_id, actor=actor)
-    package = prove(inputs_of(session, deal, terms_in_force(session, deal.id)))
+    package = prove(inputs_of(session, deal, terms=terms_in_force(session, deal.id)))
     return (json.dumps(package, ensure_ascii=False, indent=1) + "\n").encode()
 
 
@@ -229,8 +222,8 @@ def freeze_cases(session: Session, *, deal_id: uuid.UUID, actor: Actor, at: date
     if session.scalars(select(CaseClosing.case_id).where(CaseClosing.deal_id == deal_id).limit(1)).first():
         return 0
     terms = read_in_force(session, deal)
-    closed = close(session, deal, terms)
-    cases = sold_cases(session, deal)
+    cases = sold.cases(session, deal)
+    closed = close(session, deal, terms=terms, cases=cases)
     db.copy_rows(session, "case_closings", COLUMNS, (
         _frozen(deal, case, closed, place, terms) for place, case in enumerate(cases)
     ))  # fmt: skip
@@ -277,3 +270,10 @@ def _shown(row: CaseClosing, currency: str, *, whole: bool) -> CaseShown:
         principal=Money(row.principal_minor, currency),
         excess=Money(row.excess_minor, currency),
     )
+
+
+def prices_of(session: Session, *, deal_id: uuid.UUID) -> dict[uuid.UUID, Money]:
+    """Return what was paid for each case of a deal by its id; empty before they are frozen."""
+    deal = deals.require_deal(session, deal_id)
+    query = select(CaseClosing.case_id, CaseClosing.price_minor).where(CaseClosing.deal_id == deal_id)
+    return {row.case_id: Money(row.price_minor, deal.currency) for row in session.execute(query)}

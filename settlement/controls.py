@@ -36,6 +36,18 @@ CONTROLS: Final = (
         "SELECT currency, sum(amount_minor) AS minor FROM statement_lines GROUP BY currency",
     ),
     Control(
+        "stripe",
+        "our balance at Stripe in the books = every line of it",
+        _BALANCE.format(name="stripe", sign=1),
+        "SELECT currency, sum(net_minor) AS minor FROM stripe_lines GROUP BY currency",
+    ),
+    Control(
+        "disputed",
+        "disputed card money in the books = disputes that are open",
+        _BALANCE.format(name="disputed", sign=-1),
+        "SELECT currency, sum(amount_minor) AS minor FROM card_disputes WHERE state = 'open' GROUP BY currency",
+    ),
+    Control(
         "in_payment",
         "set aside = payment orders that are neither paid, returned nor cancelled",
         _BALANCE.format(name="in_payment", sign=-1),
@@ -51,7 +63,7 @@ CONTROLS: Final = (
     ),
     Control(
         "deposits",
-        "deposits held in the books = received less applied, released and forfeited",
+        "deposits held in the books = received less applied, released, forfeited and disputed",
         _BALANCE.format(name="deposits", sign=-1),
         "SELECT currency, sum(minor) AS minor FROM ("
         "SELECT currency, amount_minor AS minor FROM matches WHERE deposit_id IS NOT NULL"
@@ -60,6 +72,7 @@ CONTROLS: Final = (
         " UNION ALL SELECT currency, -amount_minor FROM payment_orders"
         " WHERE purpose = 'deposit_refund' AND state NOT IN ('cancelled', 'returned')"
         " UNION ALL SELECT currency, coalesce(returned_minor, 0) - amount_minor FROM forfeitures"
+        " UNION ALL SELECT currency, -deposit_minor FROM card_disputes"
         ") AS moved GROUP BY currency",
     ),
     Control(

@@ -143,6 +143,7 @@ class TrailDealOut(Schema):
     price = Amount(required=True)
     net = Amount(required=True)
     case_count = ma.fields.Integer(required=True)
+    case_price = Amount(required=True, allow_none=True)
     allocated = Amount(required=True)
     entries = ma.fields.List(ma.fields.Nested(TrailEntryOut), required=True)
 

@@ -20,7 +20,7 @@ from marketplace.clock import local_date
 from marketplace.errors import Conflict, Invalid, NotFound
 from marketplace.files import StoredFile
 from marketplace.money import Money
-from settlement import deals, deposits, ledger, matches, receipt_keys, targets
+from settlement import card_payouts, deals, deposits, ledger, matches, receipt_keys, targets
 from settlement.bank_models import MatchDecision, MatchProposal, MatchReversal, OwnAccount
 from settlement.domain import ledger as books
 from settlement.domain.ladder import Rung
@@ -323,6 +323,8 @@ def record_reversal(
 
 def _reverse(session: Session, match: Match, *, reason: str, actor: Actor, at: datetime) -> Entry:
     on = local_date(at, BOOKS_ZONE)
+    if match.card_payout_id is not None:
+        return card_payouts.take_back(session, match=match, reason=reason, on=on, actor=actor, at=at)
     if match.deposit_id is None:
         return deals.take_payment_back(
             session, reference=match.reference, match_id=match.id, reason=reason, on=on, actor=actor, at=at

@@ -5,7 +5,7 @@ moment the full deposit is held; auctions is told in the same transaction.
 """
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Final
@@ -17,9 +17,12 @@ from auctions import service as auctions
 from marketplace import db
 from marketplace.actor import Actor
 from marketplace.money import Money
-from settlement import ledger, payments
+from settlement import bank_accounts, deposit_figures, ledger, payments
 from settlement.bank_models import MatchReversal
+from settlement.card_models import CardDispute, CardPayment, CardRefund
+from settlement.domain import cards
 from settlement.domain import ledger as books
+from settlement.domain.deposit_life import DepositFigures, DepositStage, stage
 from settlement.domain.orders import GONE, Payer, PaymentPurpose, Share, refund_shares
 from settlement.models import Account, Deposit, Entry, Match, PaymentOrder, Posting
 
@@ -29,15 +32,23 @@ SPENT_BY: Final = ("deposit.applied", "deposit.forfeited")
 
 @dataclass(frozen=True, slots=True)
 class DepositStatus:
-    """A deposit as people see it; `held` is what the books say now, `in_refund` what is on its way back."""
+    """A deposit as people see it: received = held + applied + forfeited + refunding + released.
+
+    `held` is what the books say now, `refunding` what is on its way back.
+    """
 
     id: uuid.UUID
     registration_id: uuid.UUID
     organisation_id: uuid.UUID
     reference: str
     required: Money
+    stage: DepositStage
+    received: Money
     held: Money
-    in_refund: Money
+    applied: Money
+    forfeited: Money
+    refunding: Money
+    released: Money
     covered: bool
     created_at: datetime
 
@@ -177,11 +188,12 @@ def _refund(session: Session, deposit: Deposit, amount_minor: int, *, reason: st
     receipts = session.scalars(
         select(Match).where(Match.deposit_id == deposit.id, Match.id.not_in(undone)).order_by(Match.id)
     ).all()
-    paid = [Share(Payer(row.payer_name, row.payer_account, row.rail), row.amount_minor) for row in receipts]
+    rerouted = _rerouted(session, deposit)
+    paid = [Share(_payer_of(row, rerouted), row.amount_minor) for row in receipts]
     returned = [
         Share(Payer(order.payee_name, order.payee_account, order.rail), order.amount_minor)
         for order in _live_refunds(session, deposit.registration_id)
-    ]
+    ] + _disputed(session, receipts, rerouted)
     for share in refund_shares(paid, returned, held_minor=amount_minor):
         payments.propose_order(
             session,
@@ -198,6 +210,32 @@ def _refund(session: Session, deposit: Deposit, amount_minor: int, *, reason: st
             actor=actor,
             at=at,
         )
+
+
+def _payer_of(match: Match, rerouted: Mapping[str, Payer]) -> Payer:
+    return rerouted.get(match.payer_account) or Payer(match.payer_name, match.payer_account, match.rail)
+
+
+def _rerouted(session: Session, deposit: Deposit) -> dict[str, Payer]:
+    """Card payments whose card took no refund: what is left of them goes to the bank account of whoever deposited."""
+    failed = session.scalars(
+        select(CardPayment.intent_id)
+        .join(CardRefund, CardRefund.card_payment_id == CardPayment.id)
+        .where(CardPayment.registration_id == deposit.registration_id, CardRefund.status.in_(cards.FAILED))
+    )
+    payer = bank_accounts.payee_of(session, deposit.organisation_id, currency=deposit.currency)
+    return {intent: payer for intent in failed if intent is not None}
+
+
+def _disputed(session: Session, receipts: Sequence[Match], rerouted: Mapping[str, Payer]) -> list[Share]:
+    """What disputes hold of the card payments among the receipts, or have taken for good."""
+    by_payment = {match.card_payment_id: match for match in receipts if match.card_payment_id is not None}
+    found = session.execute(
+        select(CardDispute.card_payment_id, CardDispute.deposit_minor).where(
+            CardDispute.card_payment_id.in_(by_payment), CardDispute.deposit_minor > 0
+        )
+    )
+    return [Share(_payer_of(by_payment[payment_id], rerouted), minor) for payment_id, minor in found]
 
 
 def _live_refunds(session: Session, registration_id: uuid.UUID) -> list[PaymentOrder]:
@@ -224,21 +262,22 @@ def list_deposits(session: Session, *, cursor: str | None, limit: int, actor: Ac
 
 
 def _statuses(session: Session, rows: Sequence[Deposit]) -> list[DepositStatus]:
+    found = deposit_figures.figures(session, [row.registration_id for row in rows])
     statuses = []
     for row in rows:
-        amount = held(session, registration_id=row.registration_id, currency=row.currency)
-        refunds = [order for order in _live_refunds(session, row.registration_id) if order.settled_at is None]
+        figures = found[row.registration_id]
+        amounts = {name: Money(getattr(figures, name), row.currency) for name in DepositFigures.__dataclass_fields__}
         statuses.append(
             DepositStatus(
                 id=row.id,
                 registration_id=row.registration_id,
                 organisation_id=row.organisation_id,
                 reference=row.reference,
+                stage=stage(figures, required_minor=row.required_minor),
                 required=row.required,
-                held=Money(amount, row.currency),
-                in_refund=Money(sum(order.amount_minor for order in refunds), row.currency),
-                covered=amount >= row.required_minor,
+                covered=figures.held >= row.required_minor,
                 created_at=row.created_at,
+                **amounts,
             )
         )
     return statuses

@@ -40,6 +40,36 @@ class DealReady(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class PaymentOrderFailed(Event):
+    """Money that was sent did not arrive, or came back: it lies where it came from."""
+
+    name: ClassVar[str] = "payment_order.failed"
+    payment_order_id: uuid.UUID
+    purpose: str
+
+
+@dataclass(frozen=True, slots=True)
+class CardPaymentReceived(Event):
+    """A card payment brought money; `received_minor` in minor units."""
+
+    name: ClassVar[str] = "card_payment.received"
+    card_payment_id: uuid.UUID
+    registration_id: uuid.UUID
+    received_minor: int
+    currency: str
+
+
+@dataclass(frozen=True, slots=True)
+class CardDisputeChanged(Event):
+    """A card payment is contested, or the contest has ended; `state` as of then."""
+
+    name: ClassVar[str] = "card_dispute.changed"
+    card_dispute_id: uuid.UUID
+    registration_id: uuid.UUID
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
 class DealCancelled(Event):
     """The award of the deal failed: every entry of the deal is taken back."""
 

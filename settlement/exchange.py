@@ -44,22 +44,27 @@ def change(
     return first, second
 
 
-def revalue(
-    session: Session, *, home: str, rates: Mapping[str, Decimal], value_on: date, actor: Actor, at: datetime
-) -> Entry | None:
-    """Move gain or loss of the position out of it, valued in the home currency; once for a value date.
+def value(session: Session, *, home: str, rates: Mapping[str, Decimal], value_on: date) -> Money:
+    """Return gain (above zero) or loss of the position as of the end of a value date, in the home currency.
 
-    `rates`: units of home for one of the currency. Nothing is posted when there is neither gain nor loss. Raises
-    `RateMissing`, `RateNotPositive`.
+    `rates`: units of home for one of the currency. Raises `RateMissing`, `RateNotPositive`.
     """
-    positions = {row.currency: row.balance for row in ledger.balances(session, prefix=FX_POSITION) if row.balance}
+    held = ledger.balances(session, prefix=FX_POSITION, value_on=value_on)
+    positions = {row.currency: row.balance for row in held if row.balance}
     missing = sorted(positions.keys() - rates.keys() - {home})
     if missing:
         raise rules.RateMissing(missing)
-    gain = rules.result(
+    return rules.result(
         home=positions.get(home, Money.zero(home)),
         foreign=[(balance, rates[currency]) for currency, balance in positions.items() if currency != home],
     )
+
+
+def revalue(
+    session: Session, *, home: str, rates: Mapping[str, Decimal], value_on: date, actor: Actor, at: datetime
+) -> Entry | None:
+    """Move gain or loss of the position out of it, as `value` says; once for a value date, nothing for no result."""
+    gain = value(session, home=home, rates=rates, value_on=value_on)
     if not gain:
         return None
     return ledger.post(

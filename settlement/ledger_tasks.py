@@ -6,9 +6,9 @@ import click
 
 from marketplace.module import Periodic
 from marketplace.tasks import run_command
-from settlement import client_money, ledger_api, periods
+from settlement import client_money, exchange_api, ledger_api, periods
 
-BLUEPRINTS: Final = (ledger_api.blueprint,)
+BLUEPRINTS: Final = (ledger_api.blueprint, exchange_api.blueprint)
 PERIODIC: Final = (
     Periodic("settlement.close_days", periods.close_due, seconds=600),
     Periodic("settlement.check_client_money", client_money.check_due, seconds=600),

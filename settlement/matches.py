@@ -18,14 +18,15 @@ from marketplace import db
 from marketplace.actor import Actor
 from marketplace.errors import NotFound
 from marketplace.money import Money
-from settlement import deals, deposits, ledger, payments, receipt_keys, tolerances
+from settlement import deals, deposits, ledger, payments, receipt_keys, returned_payments, tolerances
 from settlement.bank_models import LineAssignment, MatchDecision, MatchProposal, MatchReversal
+from settlement.card_models import CardPayment
 from settlement.deal_models import Deal
 from settlement.domain import ledger as books
 from settlement.domain.matching import Finding, NothingToMatch, match_deposit, match_order, match_return
 from settlement.domain.orders import Payer, PaymentPurpose, Rail
 from settlement.domain.references import ReferenceKind, kind_of
-from settlement.models import Account, Match, PaymentOrder, Posting, StatementLine, WebhookEvent
+from settlement.models import Account, Match, PaymentOrder, Posting, StatementLine
 
 MATCHED = frozenset(
     {
@@ -37,9 +38,10 @@ MATCHED = frozenset(
         Finding.ORDER,
         Finding.SURPLUS,
         Finding.RETURNED,
+        Finding.CARD_PAYOUT,
     }
 )
-_OPEN_REGISTRATIONS = frozenset({"applied", "approved"})
+OPEN_REGISTRATIONS = frozenset({"applied", "approved"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +158,7 @@ def match_receipt(
     match: Match,
     received: Money,
     reference: str,
-    receipt: StatementLine | WebhookEvent,
+    receipt: StatementLine | CardPayment,
     actor: Actor,
     at: datetime,
 ) -> Finding:
@@ -171,7 +173,7 @@ def match_receipt(
         received,
         required=Money(registration.deposit_minor, registration.currency),
         held_minor=deposits.held(session, registration_id=registration.id, currency=registration.currency),
-        is_open=registration.state.value in _OPEN_REGISTRATIONS
+        is_open=registration.state.value in OPEN_REGISTRATIONS
         and not deposits.is_spent(session, registration_id=registration.id),
         tail_minor=receipt_keys.tails_of(session, [reference]).get(reference, 0),
     )
@@ -243,13 +245,21 @@ def _match_order(
     if line.amount_minor > 0:
         finding = match_return(paid, ordered=order.amount, state=order.state)
         if finding is Finding.RETURNED:
-            payments.return_order(session, order=order, line=line, actor=actor, at=at)
+            returned_payments.return_order(session, order=order, line=line, actor=actor, at=at)
             match.payment_order_id = order.id
             _add(session, match, reference, paid, actor=actor, at=at)
         return finding
     finding = match_order(paid, ordered=order.amount, state=order.state)
     if finding is Finding.ORDER:
-        payments.settle_order(session, order=order, line_id=line.id, value_on=line.value_on, actor=actor, at=at)
+        payments.settle_order(
+            session,
+            order=order,
+            paid_from=books.unexplained(line.id),
+            line_id=line.id,
+            value_on=line.value_on,
+            actor=actor,
+            at=at,
+        )
         match.payment_order_id = order.id
         _add(session, match, reference, paid, actor=actor, at=at)
     return finding

@@ -1,7 +1,8 @@
-"""Rows of money: the books, bank statements and their lines, matches, deposits, payment orders, card payments.
+"""Rows of money: the books, bank statements and their lines, matches, deposits, payment orders.
 
 Accounts, entries, postings, statements and matches are only ever added (triggers `…_append_only`). Rows of deals are
-in `settlement.deal_models`, of what is asked for in `settlement.notice_models`.
+in `settlement.deal_models`, of what is asked for in `settlement.notice_models`, of card payments in
+`settlement.card_models`.
 """
 
 import uuid
@@ -13,7 +14,6 @@ from sqlalchemy import (
     ForeignKey,
     ForeignKeyConstraint,
     Index,
-    LargeBinary,
     UniqueConstraint,
     text,
 )
@@ -295,54 +295,17 @@ class BankAccount(Base):
     created_by: Mapped[str]
 
 
-class CardPayment(Base):
-    """A deposit that a buyer wants to pay through Stripe: at most one PaymentIntent for a registration."""
-
-    __tablename__ = "card_payments"
-    id: Mapped[uuid.UUID] = key()
-    registration_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("registrations.id"))
-    organisation_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("organisations.id"))
-    amount_minor: Mapped[int]
-    currency: Mapped[str] = currency()
-    intent_id: Mapped[str]
-    created_at: Mapped[datetime]
-
-    __table_args__ = (
-        UniqueConstraint("registration_id"),
-        UniqueConstraint("intent_id"),
-        CheckConstraint("amount_minor > 0", "amount_above_zero"),
-    )
-
-    @property
-    def amount(self) -> Money:
-        """What the buyer is asked to pay."""
-        return Money(self.amount_minor, self.currency)
-
-
-class WebhookEvent(Base):
-    """An event that Stripe sent, as it came, once. `outcome` says what we did about it."""
-
-    __tablename__ = "webhook_events"
-    id: Mapped[uuid.UUID] = key()
-    event_id: Mapped[str]
-    kind: Mapped[str]
-    body: Mapped[bytes] = mapped_column(LargeBinary)
-    received_at: Mapped[datetime]
-    outcome: Mapped[str]
-
-    __table_args__ = (UniqueConstraint("event_id"),)
-
-
 class Match(Base):
-    """What a receipt (a statement line, or a card payment's event) was found to be for, and the entry that says so."""
+    """What a receipt (a statement line, or a card payment) was found to be for, and the entry that says so."""
 
     __tablename__ = "matches"
     id: Mapped[uuid.UUID] = key()
     line_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("statement_lines.id"), index=True)
-    webhook_event_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("webhook_events.id"))
+    card_payment_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("card_payments.id"))
     reference: Mapped[str]
     deposit_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("deposits.id"), index=True)
     payment_order_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("payment_orders.id"))
+    card_payout_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("card_payouts.id"))
     amount_minor: Mapped[int]
     currency: Mapped[str] = currency()
     automatic: Mapped[bool]
@@ -353,9 +316,9 @@ class Match(Base):
     rail: Mapped[Rail] = mapped_column(enum_column(Rail))
 
     __table_args__ = (
-        CheckConstraint("(line_id IS NULL) <> (webhook_event_id IS NULL)", "one_receipt"),
+        CheckConstraint("(line_id IS NULL) <> (card_payment_id IS NULL)", "one_receipt"),
         CheckConstraint("amount_minor > 0", "amount_above_zero"),
-        UniqueConstraint("webhook_event_id"),
+        UniqueConstraint("card_payment_id"),
     )
 
     @property

@@ -1,23 +1,22 @@
-"""Routes of money: statements and their lines, deposits, payment orders, the Stripe rail."""
+"""Routes of money: statements and their lines, deposits, payment orders."""
 
 import uuid
 from typing import Any
 
-import flask
 from flask import Response
 
-from marketplace import http, runtime
+from marketplace import http
 from marketplace.actor import Role
 from marketplace.db import Page
 from marketplace.fields import PageArgs, ReasonIn, page_of
-from marketplace.policies import allow, public, reads
-from settlement import deposits, payment_files, payments, stripe_rail
+from marketplace.policies import allow, reads
+from settlement import bank_accounts, deposit_life, deposits, payment_files, payments, returned_payments
 from settlement import money_schemas as schemas
-from settlement.models import BankAccount, PaymentLimit, PaymentOrder, WebhookEvent
+from settlement.bank_models import ReleaseAlert
+from settlement.models import BankAccount, PaymentLimit, PaymentOrder
 
 FINANCE = Role.OPERATOR_FINANCE
 _FORM_BYTES = 64 * 1024
-_WEBHOOK_BYTES = 512 * 1024
 
 blueprint = http.Blueprint("money", description="How does money change hands?")
 
@@ -30,6 +29,21 @@ def list_deposits(page: dict[str, Any]) -> Page[deposits.DepositStatus]:
     return deposits.list_deposits(http.session(), **page, actor=http.actor())
 
 
+@blueprint.get("/deposit-releases", policy=reads())
+@blueprint.response(200, schemas.ReleasesDueOut)
+def list_releases_due() -> dict[str, Any]:
+    """Deposits that are to go back and are not back yet, with the deadline of their market."""
+    return {"items": deposit_life.releases_due(http.session(), at=http.at())}
+
+
+@blueprint.get("/release-alerts", policy=reads())
+@blueprint.arguments(PageArgs, location="query")
+@blueprint.response(200, page_of(schemas.ReleaseAlertOut))
+def list_release_alerts(page: dict[str, Any]) -> Page[ReleaseAlert]:
+    """Releases that were overdue, newest first."""
+    return deposit_life.list_alerts(http.session(), **page)
+
+
 @blueprint.post("/registrations/<uuid:registration_id>/release-deposit", policy=allow(FINANCE), idempotent=True)
 @blueprint.arguments(ReasonIn)
 @blueprint.response(200, schemas.PaymentOrdersOut)
@@ -37,32 +51,6 @@ def release_deposit(data: dict[str, Any], registration_id: uuid.UUID) -> dict[st
     """Give a deposit back to whoever paid it: one payment order for each payer."""
     items = deposits.release(http.session(), registration_id=registration_id, **data, actor=http.actor(), at=http.at())
     return {"items": items}
-
-
-@blueprint.post("/registrations/<uuid:registration_id>/card-payments", policy=allow(Role.BUYER_BIDDER), idempotent=True)
-@blueprint.response(201, schemas.CardPaymentOut)
-def start_card_payment(registration_id: uuid.UUID) -> stripe_rail.CardPaymentStarted:
-    """Start to pay a deposit by card; 503 where Stripe is not configured."""
-    return stripe_rail.start_card_payment(
-        http.session(),
-        registration_id=registration_id,
-        client=stripe_rail.client_of(runtime.current().settings),
-        actor=http.actor(),
-        at=http.at(),
-    )
-
-
-@blueprint.post("/stripe/webhook", policy=public(), max_bytes=_WEBHOOK_BYTES)
-@blueprint.response(200, schemas.WebhookOut)
-def receive_stripe_event() -> WebhookEvent:
-    """Take in an event that Stripe signed; once for each event id."""
-    return stripe_rail.receive_event(
-        http.session(),
-        body=flask.request.get_data(),
-        signature=flask.request.headers.get("Stripe-Signature", ""),
-        secret=runtime.current().settings.stripe_webhook_secret,
-        at=http.at(),
-    )
 
 
 @blueprint.get("/payment-orders", policy=reads(Role.SELLER_MANAGER, Role.BUYER_BIDDER))
@@ -100,6 +88,13 @@ def send_order(order_id: uuid.UUID) -> PaymentOrder:
 def cancel_order(data: dict[str, Any], order_id: uuid.UUID) -> PaymentOrder:
     """Give up a payment that was not sent; its money goes back where it came from."""
     return payments.cancel_order(http.session(), order_id=order_id, **data, actor=http.actor(), at=http.at())
+
+
+@blueprint.post("/payment-orders/<uuid:order_id>/repeat", policy=allow(FINANCE), idempotent=True)
+@blueprint.response(201, schemas.PaymentOrderOut)
+def repeat_order(order_id: uuid.UUID) -> PaymentOrder:
+    """Propose a returned payment again, to the payee's newest bank account."""
+    return returned_payments.repeat_order(http.session(), order_id=order_id, actor=http.actor(), at=http.at())
 
 
 @blueprint.post("/payment-limits", policy=allow(Role.OPERATOR_ADMIN), idempotent=True)
@@ -141,7 +136,7 @@ def export_csv(arguments: dict[str, Any]) -> Response:
 def add_bank_account(data: dict[str, Any]) -> BankAccount:
     """Say where an organisation wants to be paid."""
     data["organisation_id"] = data["organisation_id"] or http.actor().organisation_id
-    return payments.add_bank_account(http.session(), **data, actor=http.actor(), at=http.at())
+    return bank_accounts.add_bank_account(http.session(), **data, actor=http.actor(), at=http.at())
 
 
 @blueprint.get("/bank-accounts", policy=reads(Role.SELLER_MANAGER, Role.BUYER_BIDDER))
@@ -149,4 +144,4 @@ def add_bank_account(data: dict[str, Any]) -> BankAccount:
 @blueprint.response(200, page_of(schemas.BankAccountOut))
 def list_bank_accounts(page: dict[str, Any]) -> Page[BankAccount]:
     """Bank accounts of organisations, newest first; everybody sees their own."""
-    return payments.list_bank_accounts(http.session(), **page, actor=http.actor())
+    return bank_accounts.list_bank_accounts(http.session(), **page, actor=http.actor())

@@ -4,23 +4,58 @@ import marshmallow as ma
 
 from marketplace.fields import Amount, Choice, Id, Instant, PageArgs, Schema, Text
 from marketplace.money import EXPONENTS
+from settlement.domain.deposit_life import DepositStage
 from settlement.domain.orders import PaymentOrderState, PaymentPurpose, Rail
 
 _CURRENCIES = sorted(EXPONENTS)
 
 
 class DepositOut(Schema):
-    """A deposit. `held` is in the books now, `in_refund` on its way back."""
+    """A deposit: received = held + applied + forfeited + refunding (on its way back) + released."""
 
     id = Id(required=True)
     registration_id = Id(required=True)
     organisation_id = Id(required=True)
     reference = ma.fields.String(required=True)
     required = Amount(required=True)
+    stage = Choice(DepositStage, required=True)
+    received = Amount(required=True)
     held = Amount(required=True)
-    in_refund = Amount(required=True)
+    applied = Amount(required=True)
+    forfeited = Amount(required=True)
+    refunding = Amount(required=True)
+    released = Amount(required=True)
     covered = ma.fields.Boolean(required=True)
     created_at = Instant(required=True)
+
+
+class ReleaseDueOut(Schema):
+    """A deposit that is to go back; `is_proposed`: nothing of it is without a payment order any more."""
+
+    registration_id = Id(required=True)
+    organisation_id = Id(required=True)
+    listing_id = Id(required=True)
+    reference = ma.fields.String(required=True)
+    amount = Amount(required=True)
+    is_proposed = ma.fields.Boolean(required=True)
+    due_at = Instant(required=True)
+    is_overdue = ma.fields.Boolean(required=True)
+
+
+class ReleasesDueOut(Schema):
+    """Deposits that are to go back, the earliest deadline first."""
+
+    items = ma.fields.List(ma.fields.Nested(ReleaseDueOut), required=True)
+
+
+class ReleaseAlertOut(Schema):
+    """A deposit that was not back by its deadline."""
+
+    id = Id(required=True)
+    registration_id = Id(required=True)
+    amount = Amount(required=True)
+    due_at = Instant(required=True)
+    raised_at = Instant(required=True)
 
 
 class PaymentOrderArgs(PageArgs):
@@ -106,20 +141,3 @@ class BankAccountOut(Schema):
     currency = ma.fields.String(required=True)
     created_at = Instant(required=True)
     created_by = ma.fields.String(required=True)
-
-
-class CardPaymentOut(Schema):
-    """What Stripe's page element needs."""
-
-    id = Id(required=True, attribute="payment.id")
-    registration_id = Id(required=True, attribute="payment.registration_id")
-    amount = Amount(required=True, attribute="payment.amount")
-    intent_id = ma.fields.String(required=True, attribute="payment.intent_id")
-    client_secret = ma.fields.String(required=True)
-
-
-class WebhookOut(Schema):
-    """That an event was kept, and what was done about it."""
-
-    event_id = ma.fields.String(required=True)
-    outcome = ma.fields.String(required=True)

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from marketplace.actor import Actor
 from marketplace.packages import service as packages
-from settlement import deals, payouts, reconciliation, reports, trail, workbook
+from settlement import closings, deals, payouts, reconciliation, reports, trail, workbook
 from settlement.deal_models import Deal
 from settlement.domain.deal import DealNotFound, Party
 from settlement.words import Language
@@ -68,6 +68,7 @@ def reconciliation_xlsx(
         entries=trail.entries_of_deal(session, deal_id=deal_id),
         deductions=payouts.deductions_of(session, deal_id=deal_id),
         allocations=payouts.allocations_of(session, deal_id=deal_id),
+        prices=closings.prices_of(session, deal_id=deal_id),
         language=language,
     )
 

@@ -47,7 +47,7 @@ def pain001(session: Session, *, actor: Actor, at: datetime) -> bytes:
         raise NothingToSend
     for currency in sorted({order.currency for order in orders}):
         client_money.require_passed(session, currency=currency)
-    missing = [order.reference for order in orders if not order.payee_account]
+    missing = [order.reference for order in orders if not (order.payee_account and order.payee_name)]
     if missing:
         raise PayeeAccountMissing(missing[:20])
     batches = [

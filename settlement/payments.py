@@ -11,16 +11,17 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from auctions import service as auctions
-from marketplace import audit, db, outbox
-from marketplace.actor import SYSTEM, Actor, OrganisationKind
+from marketplace import audit, db, errands, outbox
+from marketplace.actor import SYSTEM, Actor
 from marketplace.errors import NotFound
 from marketplace.money import Money
-from marketplace.parties import service as parties
-from settlement import client_money, ledger
+from settlement import bank_accounts, client_money, ledger
+from settlement.domain import cards
 from settlement.domain import ledger as books
 from settlement.domain.orders import (
     GONE,
     PAYMENT_ORDER,
+    CarriedOutByWorker,
     Payer,
     PaymentOrderState,
     PaymentPurpose,
@@ -29,8 +30,8 @@ from settlement.domain.orders import (
     needs_two_approvals,
 )
 from settlement.domain.references import ReferenceKind, new_reference
-from settlement.events import PaymentOrderReturned, PaymentOrderSettled
-from settlement.models import BankAccount, PaymentLimit, PaymentOrder, StatementLine
+from settlement.events import PaymentOrderFailed, PaymentOrderSettled
+from settlement.models import Entry, PaymentLimit, PaymentOrder
 
 
 def propose_order(
@@ -67,7 +68,7 @@ def propose_order(
     existing = _live_order(session, source_kind, source_id)
     if existing is not None:
         return existing
-    payee = payer or _payee(session, payee_organisation_id, currency)
+    payee = payer or bank_accounts.payee_of(session, payee_organisation_id, currency=currency)
     order = PaymentOrder(
         id=db.new_id(),
         reference=new_reference(ReferenceKind.PAYMENT_ORDER),
@@ -107,25 +108,6 @@ def _live_order(session: Session, source_kind: str, source_id: uuid.UUID) -> Pay
             PaymentOrder.state.not_in(GONE),
         )
     ).one_or_none()
-
-
-def _payee(session: Session, organisation_id: uuid.UUID | None, currency: str) -> Payer:
-    if organisation_id is None:
-        return Payer(name="", account="")
-    found = newest_bank_account(session, organisation_id, currency=currency)
-    if found is not None:
-        return Payer(name=found.holder, account=found.number)
-    return Payer(name=parties.require_organisation(session, organisation_id).name, account="")
-
-
-def newest_bank_account(session: Session, organisation_id: uuid.UUID, *, currency: str) -> BankAccount | None:
-    """Return where an organisation wants to be paid in a currency, None when it never said."""
-    return session.scalars(
-        select(BankAccount)
-        .where(BankAccount.organisation_id == organisation_id, BankAccount.currency == currency)
-        .order_by(BankAccount.id.desc())
-        .limit(1)
-    ).first()
 
 
 def _set_aside(session: Session, order: PaymentOrder, *, actor: Actor, at: datetime) -> None:
@@ -191,7 +173,8 @@ def approve_order(session: Session, *, order_id: uuid.UUID, actor: Actor, at: da
 
     An order that the clockwork proposed above the limit waits, still proposed, for a second approver after the first.
     Raises `SamePerson`, `PersonNeeded`, `IllegalMove`, `ClientMoneyMissing` while the check of its currency fails. An
-    order without a payee account takes the one that the payee has given meanwhile.
+    order without a payee account takes the one that the payee has given meanwhile. One on the rail `stripe` is carried
+    out by a worker from here on.
     """
     order = require_order(session, order_id, actor=actor, for_update=True)
     PAYMENT_ORDER.move(order.state, "approve")
@@ -209,9 +192,11 @@ def approve_order(session: Session, *, order_id: uuid.UUID, actor: Actor, at: da
     audit.transition(session, order, "approve", lifecycle=PAYMENT_ORDER, actor=actor, at=at)
     order.approved_by_id, order.approved_by, order.approved_at = actor.user_id, actor.name, at
     if not order.payee_account and order.payee_organisation_id is not None:
-        payee = _payee(session, order.payee_organisation_id, order.currency)
+        payee = bank_accounts.payee_of(session, order.payee_organisation_id, currency=order.currency)
         order.payee_name, order.payee_account = payee.name, payee.account
     session.flush()
+    if order.rail is Rail.STRIPE:
+        errands.ask(session, kind=cards.MAKE_REFUND, subject=str(order.id), at=at)
     return order
 
 
@@ -242,13 +227,20 @@ def list_limits(session: Session, *, cursor: str | None, limit: int) -> db.Page[
 
 
 def send_order(session: Session, *, order_id: uuid.UUID, actor: Actor, at: datetime) -> PaymentOrder:
-    """Say that the bank was told to pay; raise `IllegalMove`, `ClientMoneyMissing`."""
+    """Say that the bank was told to pay; raise `IllegalMove`, `ClientMoneyMissing`, `CarriedOutByWorker`."""
     order = require_order(session, order_id, actor=actor, for_update=True)
+    if order.rail is Rail.STRIPE:
+        raise CarriedOutByWorker
+    mark_sent(session, order=order, actor=actor, at=at)
+    return order
+
+
+def mark_sent(session: Session, *, order: PaymentOrder, actor: Actor, at: datetime) -> None:
+    """Write down that an order, locked by the caller, is on its way; raise `IllegalMove`, `ClientMoneyMissing`."""
     client_money.require_passed(session, currency=order.currency)
     audit.transition(session, order, "send", lifecycle=PAYMENT_ORDER, actor=actor, at=at)
     order.sent_at = at
     session.flush()
-    return order
 
 
 def cancel_order(session: Session, *, order_id: uuid.UUID, reason: str, actor: Actor, at: datetime) -> PaymentOrder:
@@ -258,6 +250,27 @@ def cancel_order(session: Session, *, order_id: uuid.UUID, reason: str, actor: A
     """
     order = require_order(session, order_id, actor=actor, for_update=True)
     audit.transition(session, order, "cancel", lifecycle=PAYMENT_ORDER, actor=actor, at=at, reason=reason)
+    _give_back(session, order, reason=reason, actor=actor, at=at)
+    return order
+
+
+def fail_order(session: Session, *, order: PaymentOrder, reason: str, actor: Actor, at: datetime) -> None:
+    """Write down that a sent order, locked by the caller, did not reach its payee, or came back from it after all.
+
+    Its money is again where it came from, and another order may be proposed for it. Raises `IllegalMove`.
+    """
+    was_settled = order.state is PaymentOrderState.SETTLED
+    audit.transition(session, order, "fail", lifecycle=PAYMENT_ORDER, actor=actor, at=at, reason=reason)
+    order.settled_at = None
+    if was_settled:
+        settled = select(Entry.id).where(Entry.source_kind == "payment_order.settled", Entry.source_id == order.id)
+        entry_id = session.execute(settled).scalar_one()
+        ledger.reverse(session, entry_id=entry_id, reason=reason, value_on=at.date(), actor=actor, at=at)
+    _give_back(session, order, reason=reason, actor=actor, at=at)
+    outbox.publish(session, PaymentOrderFailed(payment_order_id=order.id, purpose=order.purpose.value), at=at)
+
+
+def _give_back(session: Session, order: PaymentOrder, *, reason: str, actor: Actor, at: datetime) -> None:
     ledger.post(
         session,
         source_kind="payment_order.cancelled",
@@ -272,11 +285,11 @@ def cancel_order(session: Session, *, order_id: uuid.UUID, reason: str, actor: A
         at=at,
     )
     if order.registration_id is not None:
-        _cover_again(session, order.registration_id, actor=actor, at=at)
-    return order
+        cover_again(session, registration_id=order.registration_id, actor=actor, at=at)
 
 
-def _cover_again(session: Session, registration_id: uuid.UUID, *, actor: Actor, at: datetime) -> None:
+def cover_again(session: Session, *, registration_id: uuid.UUID, actor: Actor, at: datetime) -> None:
+    """Cover a registration whose deposit is held in full again; otherwise nothing happens."""
     registration = auctions.require_registration(session, registration_id)
     held_minor = ledger.credit(session, books.deposits(registration_id), currency=registration.currency)
     if held_minor >= registration.deposit_minor:
@@ -284,9 +297,19 @@ def _cover_again(session: Session, registration_id: uuid.UUID, *, actor: Actor, 
 
 
 def settle_order(
-    session: Session, *, order: PaymentOrder, line_id: uuid.UUID, value_on: date, actor: Actor, at: datetime
+    session: Session,
+    *,
+    order: PaymentOrder,
+    paid_from: str,
+    line_id: uuid.UUID | None = None,
+    value_on: date,
+    actor: Actor,
+    at: datetime,
 ) -> None:
-    """Settle a sent order, locked by the caller, by the bank's line that paid it (posted as unexplained before)."""
+    """Settle a sent order, locked by the caller: the money left `paid_from`.
+
+    That is the `unexplained` of the bank's line `line_id`, or the `card_clearing` of a refund to a card.
+    """
     audit.transition(session, order, "settle", lifecycle=PAYMENT_ORDER, actor=actor, at=at)
     order.settled_at, order.settled_by_line_id = at, line_id
     ledger.post(
@@ -294,9 +317,7 @@ def settle_order(
         source_kind="payment_order.settled",
         source_id=order.id,
         description=f"{order.reference} paid",
-        lines=books.transfer(
-            debit=books.in_payment(order.id), credit=books.unexplained(line_id), amount_minor=order.amount_minor
-        ),
+        lines=books.transfer(debit=books.in_payment(order.id), credit=paid_from, amount_minor=order.amount_minor),
         currency=order.currency,
         value_on=value_on,
         actor=actor,
@@ -313,77 +334,20 @@ def settle_order(
     outbox.publish(session, settled, at=at)
 
 
-def return_order(session: Session, *, order: PaymentOrder, line: StatementLine, actor: Actor, at: datetime) -> None:
-    """Put the money of a paid order, locked by the caller, back where it came from: the bank returned all of it.
-
-    It lies on `unapplied:<line>` before. What the payment was for is owed again, and can be proposed again, to another
-    account.
-    """
-    audit.transition(session, order, "return", lifecycle=PAYMENT_ORDER, actor=actor, at=at)
-    order.returned_at, order.returned_by_line_id = at, line.id
-    ledger.post(
-        session,
-        source_kind="payment_order.returned",
-        source_id=order.id,
-        description=f"{order.reference} came back",
-        lines=books.transfer(
-            debit=books.unapplied(line.id), credit=order.source_account, amount_minor=order.amount_minor
-        ),
-        currency=order.currency,
-        value_on=line.value_on,
-        actor=actor,
-        at=at,
+def unsent_orders_to(session: Session, *, payee_account: str) -> list[PaymentOrder]:
+    """Lock and return the orders to a payee's account that can still be cancelled, oldest first."""
+    return list(
+        session.scalars(
+            select(PaymentOrder)
+            .where(
+                PaymentOrder.payee_account == payee_account,
+                PaymentOrder.state.in_((PaymentOrderState.PROPOSED, PaymentOrderState.APPROVED)),
+            )
+            .order_by(PaymentOrder.id)
+            .with_for_update()
+            .execution_options(populate_existing=True)
+        )
     )
-    returned = PaymentOrderReturned(
-        payment_order_id=order.id,
-        purpose=order.purpose.value,
-        source_kind=order.source_kind,
-        source_id=order.source_id,
-        amount_minor=order.amount_minor,
-        currency=order.currency,
-    )
-    outbox.publish(session, returned, at=at)
-
-
-def add_bank_account(
-    session: Session,
-    *,
-    organisation_id: uuid.UUID,
-    holder: str,
-    number: str,
-    bank_name: str,
-    bank_code: str,
-    currency: str,
-    actor: Actor,
-    at: datetime,
-) -> BankAccount:
-    """Say where an organisation wants to be paid; its own manager or the operator does. Raises `NotFound`."""
-    if actor.organisation_kind is not OrganisationKind.OPERATOR and organisation_id != actor.organisation_id:
-        raise NotFound("organisation", organisation_id)
-    parties.require_organisation(session, organisation_id)
-    row = BankAccount(
-        id=db.new_id(),
-        organisation_id=organisation_id,
-        holder=holder,
-        number=number,
-        bank_name=bank_name,
-        bank_code=bank_code,
-        currency=currency,
-        created_at=at,
-        created_by=actor.name,
-    )
-    session.add(row)
-    session.flush()
-    audit.record(session, actor=actor, at=at, subject=row, verb="add", after={"number": number[-4:]})
-    return row
-
-
-def list_bank_accounts(session: Session, *, cursor: str | None, limit: int, actor: Actor) -> db.Page[BankAccount]:
-    """Return a page of the bank accounts that the actor may see, newest first."""
-    query = select(BankAccount)
-    if not actor.sees_everything:
-        query = query.where(BankAccount.organisation_id == actor.organisation_id)
-    return db.page(session, query, key_column=BankAccount.id, cursor=cursor, limit=limit)
 
 
 def orders_to_send(session: Session, *, rail: Rail = Rail.WIRE) -> list[PaymentOrder]:

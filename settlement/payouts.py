@@ -21,15 +21,16 @@ from marketplace.clock import local_date
 from marketplace.db import Page
 from marketplace.money import Money
 from marketplace.packages import service as packages
-from settlement import allocation, closings, deals, fees, ledger, parts, payments, third_parties
+from settlement import allocation, closings, deals, fees, ledger, parts, payments, sold, third_parties
 from settlement.allocation import Claims
 from settlement.closing_models import ThirdPartyClaim
 from settlement.deal_models import Allocation, Deal, DealDeduction
 from settlement.domain import deal as rules
 from settlement.domain import funds_flow
 from settlement.domain import ledger as books
-from settlement.domain.closing import Terms
-from settlement.domain.deal import DEAL, DISTRIBUTED, DealState, NotDistributed, PackageShared
+from settlement.domain.allocation import Integers
+from settlement.domain.closing import Closing, Terms
+from settlement.domain.deal import DEAL, DISTRIBUTED, DealState, NotDistributed
 from settlement.domain.decisions import TermsUndecided
 from settlement.domain.funds_flow import FundsFlow
 from settlement.domain.ledger import Line
@@ -44,36 +45,28 @@ def distribute_deal(session: Session, *, deal_id: uuid.UUID, actor: Actor, at: d
     """Distribute a paid and signed deal: deductions, net to the seller, a part for every case. Twice is once.
 
     Everything is posted, allocated and proposed in this one transaction; the payout waits for a second person's
-    approval. Raises `IllegalMove` before the deal is ready, `PackageShared` while another deal of the listing stands,
-    `TermsUndecided`, and what `closing.close` raises.
+    approval. Raises `IllegalMove` before the deal is ready, `LotsWithoutCases`, `TermsUndecided`, and what
+    `closing.close` raises.
     """
     deal = deals.lock_deal(session, deal_id)
     if deal.state in DISTRIBUTED:
         return deal
     DEAL.move(deal.state, "distribute")
-    _check_whole_package(session, deal)
     if closings.are_undecided(session, deal_id):
         raise TermsUndecided
-    terms = closings.read_in_force(session, deal)
-    flow = preview(session, deal)
-    claims = claims_of(session, deal)
-    closed = closings.close(session, deal, terms) if terms != Terms() else None
-    if closed is None:
-        amounts = funds_flow.allocation(flow.net, claims.weights, claims.keys)
-    else:
-        amounts = np.array(closed.net, dtype=np.int64)
+    flow, claims = preview(session, deal), claims_of(session, deal)
+    shared = _share(session, deal, flow, claims)
     deal.net_minor, deal.case_count = flow.net.minor, len(claims.keys)
     session.flush()
     _keep_deductions(session, deal, flow)
-    allocation.store(session, deal_id=deal.id, claims=claims, amounts=amounts)
-    third = third_parties.keep(session, deal, flow, closed, claims)
-    first = flow.net if closed is None else Money(sum(closed.first), deal.currency)
-    shares = None if closed is None else list(zip(claims.case_ids, closed.first, strict=True))
-    parts.open_first(session, deal=deal, shares=shares, amount_minor=first.minor, actor=actor, at=at)
-    held = Money.zero(deal.currency) if closed is None else closed.holdback
-    _post(session, deal, flow, third, held=held, first=first, actor=actor, at=at)
-    third_parties.propose_payments(session, deal, third, actor=actor, at=at)
-    _propose_payout(session, deal, first, actor=actor, at=at)
+    allocation.store(session, deal_id=deal.id, claims=claims, amounts=shared.amounts)
+    parts.open_first(
+        session, deal=deal, shares=shared.first_shares, amount_minor=shared.first.minor, actor=actor, at=at
+    )
+    third = third_parties.keep(session, deal, flow=flow, closed=shared.closed, claims=claims)
+    _post(session, deal, flow, third, held=shared.held, first=shared.first, actor=actor, at=at)
+    third_parties.propose_payments(session, deal, claims=third, actor=actor, at=at)
+    _propose_payout(session, deal, shared.first, actor=actor, at=at)
     audit.transition(session, deal, "distribute", lifecycle=DEAL, actor=actor, at=at)
     deal.distributed_at = at
     session.flush()
@@ -81,12 +74,33 @@ def distribute_deal(session: Session, *, deal_id: uuid.UUID, actor: Actor, at: d
     return deal
 
 
-def _check_whole_package(session: Session, deal: Deal) -> None:
-    others = select(Deal.id).where(
-        Deal.listing_id == deal.listing_id, Deal.id != deal.id, Deal.state != DealState.CANCELLED
+@dataclass(frozen=True, slots=True)
+class _Shared:
+    """How the cases share the net: `amounts` by case, `first` of it to the seller at once, `held` back.
+
+    `first_shares` by case where they are not the amounts: a deal with terms, `closed` by them.
+    """
+
+    amounts: Integers
+    first: Money
+    held: Money
+    closed: Closing | None = None
+    first_shares: list[tuple[uuid.UUID, int]] | None = None
+
+
+def _share(session: Session, deal: Deal, flow: FundsFlow, claims: Claims) -> _Shared:
+    terms = closings.read_in_force(session, deal)
+    if terms == Terms():
+        amounts = funds_flow.allocation(flow.net, claims.weights, claims.keys)
+        return _Shared(amounts, flow.net, Money.zero(deal.currency))
+    closed = closings.close(session, deal, terms=terms, cases=sold.cases(session, deal))
+    return _Shared(
+        amounts=np.array(closed.net, dtype=np.int64),
+        first=Money(sum(closed.first), deal.currency),
+        held=closed.holdback,
+        closed=closed,
+        first_shares=list(zip(claims.case_ids, closed.first, strict=True)),
     )
-    if session.scalars(others).first() is not None:
-        raise PackageShared
 
 
 def preview(session: Session, deal: Deal) -> FundsFlow:
@@ -95,13 +109,12 @@ def preview(session: Session, deal: Deal) -> FundsFlow:
 
 
 def claims_of(session: Session, deal: Deal) -> Claims:
-    """Return the cases of the deal's package; a weight is principal + interest at the cut-off, minor units."""
-    frozen = closings.sold_cases(session, deal)
-    return Claims(
-        [one.case_id for one in frozen],
-        [one.case_key for one in frozen],
-        np.fromiter((one.principal + one.interest for one in frozen), dtype=np.int64, count=len(frozen)),
-    )
+    """Return the cases of a deal: of its package, or of its lots; a weight is principal + interest at the cut-off.
+
+    In minor units. Raises `LotsWithoutCases`.
+    """
+    columns = sold.columns(session, deal)
+    return Claims(columns.case_ids, columns.keys, columns.claims)
 
 
 def _keep_deductions(session: Session, deal: Deal, flow: FundsFlow) -> None:
@@ -191,7 +204,8 @@ def settle_deal(session: Session, *, deal_id: uuid.UUID, actor: Actor, at: datet
     if deal.state is DealState.SETTLED:
         return deal
     audit.transition(session, deal, "settle", lifecycle=DEAL, actor=actor, at=at)
-    packages.sell_package(session, package_id=deal.package_id, actor=actor, at=at)
+    own = sold.of_lots(session, deal)
+    packages.sell_package(session, deal.package_id, case_ids=None if own is None else sorted(own), actor=actor, at=at)
     deal.settled_at = at
     session.flush()
     settled = DealSettled(deal_id=deal.id, package_id=deal.package_id, buyer_organisation_id=deal.buyer_organisation_id)

@@ -280,7 +280,10 @@ def _posted(session: Session, source_kind: str, source_id: uuid.UUID, account: s
 
 
 def _received(session: Session, deal: Deal) -> int:
-    """What came in for the deal (winner's deposit less what went back, what paid the balance), and what was let go."""
+    """What came in for the deal: what paid the balance, what is left of the winner's deposit, what was let go.
+
+    Of a bidder that won several lots with one deposit, less what its other deals have of it.
+    """
     deposit = session.scalar(
         select(func.coalesce(func.sum(Match.amount_minor), 0))
         .join(Deposit, Deposit.id == Match.deposit_id)
@@ -298,7 +301,12 @@ def _received(session: Session, deal: Deal) -> int:
             Match.reference == deal.reference, Match.id.not_in(select(MatchReversal.match_id))
         )
     )
-    return int(deposit or 0) - int(returned or 0) + int(balance or 0) + deal.waived_minor
+    elsewhere = session.scalar(
+        select(func.coalesce(func.sum(Deal.deposit_minor), 0)).where(
+            Deal.registration_id == deal.registration_id, Deal.id != deal.id
+        )
+    )
+    return int(deposit or 0) - int(returned or 0) - int(elsewhere or 0) + int(balance or 0) + deal.waived_minor
 
 
 def _deducted(session: Session, deal: Deal) -> int:

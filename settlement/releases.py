@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from auctions import service as auctions
 from marketplace.actor import Actor
 from settlement import deals, default_policies, deposits
+from settlement.deal_models import Deal
 from settlement.default_models import Forfeiture
 from settlement.domain.deal import DealState
 
@@ -76,12 +77,28 @@ def release_bidder(
         _release_held(session, registration_id, currency, reason=reason, actor=actor, at=at)
 
 
+def release_late(session: Session, *, registration_id: uuid.UUID, actor: Actor, at: datetime) -> None:
+    """Give back what is held again for a registration after its listing was sold, if its bidder has lost."""
+    listing_id = auctions.require_registration(session, registration_id).listing_id
+    standing = select(Deal.id).where(Deal.listing_id == listing_id, Deal.state != DealState.CANCELLED)
+    for deal_id in session.scalars(standing.order_by(Deal.id)):
+        release_losers(session, deal_id=deal_id, actor=actor, at=at)
+
+
 def _release_held(
     session: Session, registration_id: uuid.UUID, currency: str, *, reason: str, actor: Actor, at: datetime
 ) -> None:
     """Give back what is held for a registration, if anything is."""
     if deposits.held(session, registration_id=registration_id, currency=currency):
         deposits.release(session, registration_id=registration_id, reason=reason, actor=actor, at=at)
+
+
+def kept_of_listing(session: Session, listing_id: uuid.UUID) -> set[uuid.UUID]:
+    """Registrations of a listing whose deposit stays: staked, or of the runner-up of a deal that nobody signed yet."""
+    waiting = select(Deal.runner_up_registration_id).where(
+        Deal.listing_id == listing_id, Deal.state.in_([DealState.AWAITING_PAYMENT, DealState.PAID])
+    )
+    return _staked(session, listing_id) | {one for one in session.scalars(waiting) if one is not None}
 
 
 def is_needed(

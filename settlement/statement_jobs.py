@@ -83,7 +83,7 @@ def enqueue(
         "file_id": str(kept.id),
         "format": written_in.value if written_in is not None else None,
         "profile": dataclasses.asdict(profile),
-        "actor": _plain(actor),
+        "actor": plain_actor(actor),
     }
     return jobs.enqueue(session, name=IMPORT_JOB, arguments=arguments, actor=actor, at=at)
 
@@ -93,7 +93,7 @@ def import_statement(session: Session, arguments: dict[str, Any], progress: Prog
     kept = session.get_one(StoredFile, uuid.UUID(arguments["file_id"]))
     store = runtime.current().files
     written_in = StatementFormat(arguments["format"]) if arguments["format"] else None
-    actor = _person(arguments["actor"])
+    actor = actor_of(arguments["actor"])
     views = bank.import_file(
         session,
         store=store,
@@ -118,7 +118,7 @@ def _profile(stored: Mapping[str, Any]) -> CsvProfile:
     return CsvProfile(**{**stored, "columns": columns, "date_order": DateOrder(stored["date_order"])})
 
 
-def _plain(actor: Actor) -> dict[str, Any]:
+def plain_actor(actor: Actor) -> dict[str, Any]:
     """Who asked, so that the job's records name that person."""
     return {
         "organisation_id": str(actor.organisation_id),
@@ -129,7 +129,8 @@ def _plain(actor: Actor) -> dict[str, Any]:
     }
 
 
-def _person(stored: Mapping[str, Any]) -> Actor:
+def actor_of(stored: Mapping[str, Any]) -> Actor:
+    """Return who asked for a job, from its arguments."""
     return Actor(
         organisation_id=uuid.UUID(stored["organisation_id"]),
         organisation_kind=OrganisationKind(stored["organisation_kind"]),

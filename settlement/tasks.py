@@ -15,6 +15,10 @@ from marketplace.actor import SYSTEM
 from marketplace.module import Module
 from marketplace.outbox import Subscription
 from settlement import (
+    aftersale_api,
+    assignment_api,
+    assignment_notices,
+    card_tasks,
     closing_api,
     closings,
     deal_api,
@@ -121,13 +125,17 @@ module = Module(
     name="settlement",
     blueprints=(
         *money_tasks.BLUEPRINTS,
+        *card_tasks.BLUEPRINTS,
         *ledger_tasks.BLUEPRINTS,
         deal_api.blueprint,
         default_api.blueprint,
         closing_api.blueprint,
+        aftersale_api.blueprint,
+        assignment_api.blueprint,
     ),
-    subscriptions=(*money_tasks.SUBSCRIPTIONS, *SUBSCRIPTIONS),
-    jobs=money_tasks.JOBS,
-    periodic=(*money_tasks.PERIODIC, *ledger_tasks.PERIODIC),
+    subscriptions=(*money_tasks.SUBSCRIPTIONS, *card_tasks.SUBSCRIPTIONS, *SUBSCRIPTIONS),
+    jobs={**money_tasks.JOBS, assignment_notices.WRITE_JOB: assignment_notices.write_notices},
+    errands=card_tasks.ERRANDS,
+    periodic=(*money_tasks.PERIODIC, *card_tasks.PERIODIC, *ledger_tasks.PERIODIC),
     commands=ledger_tasks.commands,
 )

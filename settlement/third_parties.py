@@ -26,7 +26,7 @@ SOURCE = "third_party"
 
 
 def keep(
-    session: Session, deal: Deal, flow: FundsFlow, closed: Closing | None, claims: Claims
+    session: Session, deal: Deal, *, flow: FundsFlow, closed: Closing | None, claims: Claims
 ) -> list[ThirdPartyClaim]:
     """Write down every third party of a deal with what it asks for and takes; nobody when the schedule names none."""
     senior = closed.senior if closed is not None else ()
@@ -78,10 +78,10 @@ def account_of(row: ThirdPartyClaim) -> str:
 
 
 def propose_payments(
-    session: Session, deal: Deal, rows: Sequence[ThirdPartyClaim], *, actor: Actor, at: datetime
+    session: Session, deal: Deal, *, claims: Sequence[ThirdPartyClaim], actor: Actor, at: datetime
 ) -> None:
     """Set aside what each third party takes; without an account in the terms the order waits for one."""
-    for row in rows:
+    for row in claims:
         if row.paid_minor:
             payments.propose_order(
                 session,

@@ -5,6 +5,7 @@ payout). Nothing is stored for it: the trail is what the books already say.
 """
 
 import uuid
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -33,7 +34,7 @@ ENTRIES_AND_LINES: Final = """
         UNION ALL
         SELECT 'payout', o.settled_by_line_id, -o.amount_minor FROM payment_orders o
         WHERE e.source_kind = 'deal.distributed' AND o.source_kind = 'deal' AND o.source_id = d.id
-          AND o.settled_by_line_id IS NOT NULL
+          AND o.state <> 'cancelled' AND o.settled_by_line_id IS NOT NULL
     ) r ON true
     LEFT JOIN statement_lines l ON l.id = r.line_id
     WHERE NOT (c.key LIKE 'proceeds:%' AND e.source_kind = 'deal.opened')
@@ -49,8 +50,10 @@ _COLUMNS: Final = """
 _OF_CASE: Final = text(
     f"""
     SELECT d.id AS deal_id, d.reference, d.state, d.currency, d.price_minor, d.net_minor, d.case_count,
-           d.seller_organisation_id, d.buyer_organisation_id, a.case_key, a.weight, a.amount_minor, {_COLUMNS}
-    FROM allocations a JOIN deals d ON d.id = a.deal_id {ENTRIES_AND_LINES}
+           d.seller_organisation_id, d.buyer_organisation_id, a.case_key, a.weight, a.amount_minor,
+           k.price_minor AS case_price_minor, {_COLUMNS}
+    FROM allocations a JOIN deals d ON d.id = a.deal_id
+    LEFT JOIN case_closings k ON k.deal_id = a.deal_id AND k.case_id = a.case_id {ENTRIES_AND_LINES}
       AND a.case_id = :case_id
     ORDER BY d.id, e.id, l.id
     """  # noqa: S608 - fixed fragments of this module, values are bound
@@ -60,7 +63,7 @@ _OF_DEAL: Final = text(
     f"SELECT d.currency, {_COLUMNS} FROM deals d {ENTRIES_AND_LINES} AND d.id = :deal_id ORDER BY e.id, l.id"  # noqa: S608 - as above
 )
 
-_CASES_OF_LINE: Final = text(
+_DEALS_OF_LINE: Final = text(
     """
     WITH behind AS (
         SELECT d.id, 'deposit' AS role FROM matches m JOIN deposits p ON p.id = m.deposit_id
@@ -76,11 +79,15 @@ _CASES_OF_LINE: Final = text(
         SELECT o.source_id, 'payout' FROM payment_orders o
         WHERE o.settled_by_line_id = CAST(:line_id AS uuid) AND o.source_kind = 'deal'
     )
-    SELECT b.role, d.id AS deal_id, d.reference, d.currency, a.case_id, a.case_key, a.amount_minor
-    FROM behind b JOIN deals d ON d.id = b.id JOIN allocations a ON a.deal_id = d.id
-    WHERE CAST(:after AS uuid) IS NULL OR a.case_id > :after
-    ORDER BY a.case_id LIMIT :limit
+    SELECT b.role, d.id AS deal_id, d.reference, d.currency FROM behind b JOIN deals d ON d.id = b.id
+    ORDER BY d.id, b.role
     """
+)
+"""The deals that a bank line belongs to, one row for each part that it plays in one."""
+
+_CASES_OF_DEAL: Final = text(
+    "SELECT case_id, case_key, amount_minor FROM allocations"
+    " WHERE deal_id = :deal_id AND case_id > :after ORDER BY case_id LIMIT :limit"
 )
 
 
@@ -116,7 +123,10 @@ class TrailEntry:
 
 @dataclass(frozen=True, slots=True)
 class TrailDeal:
-    """A deal that the case was sold in, what the case received of it, and every entry and bank line of it."""
+    """A deal that the case was sold in, what the case received of it, and every entry and bank line of it.
+
+    `case_price` is the part of the price that was paid for the case, frozen at the closing; None until it is written.
+    """
 
     deal_id: uuid.UUID
     reference: str
@@ -126,6 +136,7 @@ class TrailDeal:
     price: Money
     net: Money
     case_count: int
+    case_price: Money | None
     allocated: Money
     entries: tuple[TrailEntry, ...]
 
@@ -169,6 +180,7 @@ def money_trail(session: Session, *, case_id: uuid.UUID, actor: Actor) -> MoneyT
                 price=money(first["price_minor"]),
                 net=money(first["net_minor"]),
                 case_count=first["case_count"],
+                case_price=None if first["case_price_minor"] is None else money(first["case_price_minor"]),
                 allocated=money(first["amount_minor"]),
                 entries=_entries(part, shown=actor.sees_everything),
             )
@@ -182,24 +194,57 @@ def entries_of_deal(session: Session, *, deal_id: uuid.UUID) -> tuple[TrailEntry
 
 
 def cases_of_line(session: Session, *, line_id: uuid.UUID, cursor: str | None, limit: int) -> Page[LineCase]:
-    """Return a page of the cases behind a bank line, in order of case id; for finance and the auditor."""
+    """Return a page of the cases behind a bank line, for finance and the auditor; raise `UnknownCursor`.
+
+    Deal by deal and role by role, in order of case id; costs what is shown, however many cases a deal has.
+    """
+    place, after = _place(cursor)
+    items: list[LineCase] = []
+    for deal in _rows(session, _DEALS_OF_LINE, line_id=str(line_id)):
+        here = _name(deal["deal_id"], deal["role"])
+        if here < place or len(items) > limit:
+            continue
+        rows = _rows(
+            session,
+            _CASES_OF_DEAL,
+            deal_id=deal["deal_id"],
+            after=after if here == place else _FIRST,
+            limit=limit + 1 - len(items),
+        )
+        items += [
+            LineCase(
+                case_id=row["case_id"],
+                case_key=row["case_key"],
+                deal_id=deal["deal_id"],
+                reference=deal["reference"],
+                role=deal["role"],
+                allocated=Money(row["amount_minor"], deal["currency"]),
+            )
+            for row in rows
+        ]
+    if len(items) <= limit:
+        return Page(items, None)
+    last = items[limit - 1]
+    return Page(items[:limit], urlsafe_b64encode(_name(last.deal_id, last.role) + last.case_id.bytes).decode())
+
+
+_FIRST: Final = uuid.UUID(int=0)
+
+
+def _name(deal_id: uuid.UUID, role: str) -> bytes:
+    """Return a deal and the part that a line plays in it, in the order of `_DEALS_OF_LINE`."""
+    return deal_id.bytes + role[0].encode()
+
+
+def _place(cursor: str | None) -> tuple[bytes, uuid.UUID]:
+    """Return after which deal and part, and after which case of it, a page begins."""
+    if cursor is None:
+        return b"", _FIRST
     try:
-        after = uuid.UUID(cursor) if cursor is not None else None
+        content = urlsafe_b64decode(cursor)
+        return content[:17], uuid.UUID(bytes=content[17:])
     except ValueError:
         raise UnknownCursor from None
-    rows = _rows(session, _CASES_OF_LINE, line_id=str(line_id), after=after, limit=limit + 1)
-    items = [
-        LineCase(
-            case_id=row["case_id"],
-            case_key=row["case_key"],
-            deal_id=row["deal_id"],
-            reference=row["reference"],
-            role=row["role"],
-            allocated=Money(row["amount_minor"], row["currency"]),
-        )
-        for row in rows[:limit]
-    ]
-    return Page(items, str(items[-1].case_id) if len(rows) > limit else None)
 
 
 def _rows(session: Session, query: TextClause, **values: Any) -> Sequence[RowMapping]:

@@ -17,7 +17,7 @@ from marketplace.clock import local_date
 from marketplace.money import Money
 from settlement.domain.ledger import BOOKS_ZONE
 from settlement.domain.matching import Finding
-from settlement.models import Account, Posting, StatementLine, WebhookEvent
+from settlement.models import Account, Posting, StatementLine
 
 BUCKETS: Final = (7, 30, 90)
 """Ages in days up to which (inclusive) a bucket reaches; the last one has no end."""
@@ -72,7 +72,12 @@ def report(session: Session, *, at: datetime) -> UnappliedReport:
 def _items(session: Session, on: date) -> list[UnappliedItem]:
     session.flush()
     open_ones = (
-        select(Account.key, Account.currency, (-func.sum(Posting.amount_minor)).label("minor"))
+        select(
+            Account.key,
+            Account.currency,
+            (-func.sum(Posting.amount_minor)).label("minor"),
+            func.min(Posting.posted_on).label("since"),
+        )
         .join(Posting, Posting.account_id == Account.id)
         .where(Account.key.startswith(_PREFIX, autoescape=True))
         .group_by(Account.key, Account.currency)
@@ -80,13 +85,13 @@ def _items(session: Session, on: date) -> list[UnappliedItem]:
         .subquery()
     )
     rows = session.execute(
-        select(open_ones.c.key, open_ones.c.currency, open_ones.c.minor, StatementLine, WebhookEvent.received_at)
-        .outerjoin(StatementLine, literal(_PREFIX) + cast(StatementLine.id, Text) == open_ones.c.key)
-        .outerjoin(WebhookEvent, literal(_PREFIX) + cast(WebhookEvent.id, Text) == open_ones.c.key)
+        select(open_ones.c.key, open_ones.c.currency, open_ones.c.minor, open_ones.c.since, StatementLine).outerjoin(
+            StatementLine, literal(_PREFIX) + cast(StatementLine.id, Text) == open_ones.c.key
+        )
     )
     items = []
-    for key, currency, minor, line, received_at in rows:
-        since = line.booked_on if line is not None else local_date(received_at, BOOKS_ZONE)
+    for key, currency, minor, posted_on, line in rows:
+        since = posted_on if line is None else line.booked_on
         items.append(
             UnappliedItem(
                 receipt_id=uuid.UUID(key.removeprefix(_PREFIX)),

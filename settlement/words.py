@@ -116,6 +116,41 @@ _WORDS: Final[dict[str, tuple[str, str]]] = {
     "open_amount": ("未达金额", "Open"),
     "days": ("天", "days"),
     "subtotal": ("小计", "Subtotal"),
+    "assignment_notice": ("债权转让通知书", "Notice of assignment"),
+    "borrower": ("债务人", "Borrower"),
+    "assignor": ("转让方（原债权人）", "Assignor"),
+    "assignee": ("受让方（新债权人）", "Assignee"),
+    "assignment_text": (
+        (
+            "致 {borrower}：{seller} 已将其对您享有的债权（案件编号 {case}）及其从权利依法转让给 {buyer}。"
+            "根据《中华人民共和国民法典》第五百四十六条、第五百四十七条，自本通知到达之日起，请向受让方履行全部义务。"
+        ),
+        (
+            "To {borrower}: {seller} has assigned its claim against you (case {case}), with all accessory rights, to "
+            "{buyer}. From the day on which this notice reaches you, perform to the assignee (Civil Code 546, 547)."
+        ),
+    ),
+    "recomputed": ("由明细重算", "Recomputed from the rows"),
+    "recomputed_difference": ("重算差异", "Difference to the rows"),
+    "true_up_seller": ("转让方交割后结算单", "True-up of the seller"),
+    "true_up_buyer": ("受让方交割后结算单", "True-up of the buyer"),
+    "adjustment": ("调整编号", "Adjustment"),
+    "adjustment_paid": ("已付", "Paid"),
+    "adjustment_open": ("未付", "Open"),
+    "adjustment.collections": ("过渡期回款", "Collections after the cut-off"),
+    "adjustment.price": ("价格调整", "Price adjustment"),
+    "adjustment.removal": ("案件剔除", "Removal of cases"),
+    "adjustment.repurchase": ("保证回购", "Warranty repurchase"),
+    "sign": ("正负号", "Sign"),
+    "sign_note": ("正数为应付贵方，负数为贵方应付", "Above zero is owed to you, below zero by you"),
+    "case_closings": ("逐案价款与净价款", "Price and net of each case"),
+    "case.price": ("成交价款", "Price"),
+    "case.net": ("净价款", "Net"),
+    "case.proceeds": ("应得款", "Proceeds"),
+    "case.costs": ("其中费用", "Costs"),
+    "case.interest": ("其中利息", "Interest"),
+    "case.principal": ("其中本金", "Principal"),
+    "case.excess": ("超出债权", "Above the claim"),
     "role.deposit": ("保证金", "Deposit"),
     "role.balance": ("余款", "Balance"),
     "role.payout": ("划付", "Payout"),

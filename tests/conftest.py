@@ -25,7 +25,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 import wsgi
 from marketplace import app as application
-from marketplace import embedded, jobs, outbox, runtime, tasks
+from marketplace import embedded, errands, jobs, outbox, runtime, tasks
 from marketplace.settings import Settings
 from tests.people import people as people  # noqa: PLC0414 - a fixture for everybody
 
@@ -190,6 +190,7 @@ def work(running: runtime.Runtime) -> Callable[[], None]:
         for _ in range(50):
             done = jobs.run_due(running.sessions, running.works, clock=running.clock)
             done += outbox.deliver_due(running.sessions, running.subscriptions, clock=running.clock)
+            done += errands.run_due(running.sessions, running.errands, clock=running.clock)
             if not done:
                 break
         with running.sessions() as opened:

@@ -89,8 +89,8 @@ def _money(minor: int, terms: Terms) -> str:
     return str(Money(minor, terms.currency))
 
 
-def _format_allowed(terms: Terms, _check: Check, _facts: Facts, preset: Preset) -> str | None:
-    allowed = preset.document["formats"]
+def _format_allowed(terms: Terms, check: Check, _facts: Facts, preset: Preset) -> str | None:
+    allowed = check.get("by_attempt", {}).get(str(terms.attempt), preset.document["formats"])
     return None if terms.format.value in allowed else f"The format must be one of {', '.join(allowed)}."
 
 

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import orjson
 
-from auctions.domain import proofs, sealing
+from auctions.domain import commitments, merkle, proofs, sealing
 from auctions.domain.canonical import canonical, fingerprint
 from auctions.domain.findings import Contents, Finding, Unreadable
 from auctions.domain.replay import replay, winning_bids
@@ -96,7 +96,7 @@ def _receipt_faults(row: Mapping[str, Any], contents: Contents, head: str | None
     told = {name: value for name, value in receipt["event"].items() if not (sealed and name == "sealed")}
     missing = event.keys() - told.keys() - optional
     checks = {
-        "it is no receipt": receipt["type"] == proofs.TYPE,
+        "it is no receipt": receipt["type"] in (proofs.TYPE, proofs.SINGLE_TYPE),
         "it is of another auction": receipt["auction_id"] == contents["auction.json"]["auction_id"],
         "it is under other rules": receipt["rules_hash"] == contents["auction.json"]["rules_hash"],
         "the event is another": not missing and all(event.get(name) == value for name, value in told.items()),
@@ -109,15 +109,23 @@ def _receipt_faults(row: Mapping[str, Any], contents: Contents, head: str | None
 
 
 def _kept(row: Mapping[str, Any]) -> proofs.SignedReceipt:
-    signature = proofs.decode_base64(row["signature"]) or b""
-    return proofs.SignedReceipt(row["receipt"], canonical(row["receipt"]), signature)
+    """Return the receipt of a row; a place that cannot be read is the place of the only one, which proves nothing."""
+    receipt, signature = row["receipt"], proofs.decode_base64(row["signature"]) or b""
+    single = receipt["type"] == proofs.SINGLE_TYPE
+    place = None if single else proofs.read_inclusion(row["inclusion"]) or merkle.ALONE
+    return proofs.SignedReceipt(receipt, canonical(receipt), signature, place)
 
 
 def _signature_faults(keys: Mapping[str, Mapping[str, Any]], row: Mapping[str, Any]) -> list[str]:
     receipt, signed = row["receipt"], _kept(row)
     key = keys.get(receipt["key_id"])
-    if key is None or not proofs.verify(key["public"], signed.content, signed.signature):
-        return ["the signature is not that of its key"]
+    if key is None:
+        return ["its key is not among the keys"]
+    if signed.inclusion is not None and proofs.read_inclusion(row["inclusion"]) is None:
+        return ["its place in the batch is not written as in every bundle"]
+    fault = signed.fault(key["public"])
+    if fault is not None:
+        return [fault]
     at, until = receipt["event"]["at"], key["valid_until"]
     in_force = key["valid_from"] <= at and (until is None or at < until)
     return [] if in_force else ["its key was not in force at its time"]
@@ -167,6 +175,65 @@ def _box_faults(row: Mapping[str, Any], private: bytes, events: Any) -> list[str
     return faults if named else [*faults, "its receipt names another box"]
 
 
+def check_books(contents: Contents) -> Iterator[Finding]:
+    """The books opened are those of the last commitment, made at or after the end, and hold just the bundle's boxes.
+
+    An auction of before there were commitments has none, which is counted and believed; then none was published.
+    """
+    sealed, published = contents["sealed.json"], contents["auction.json"].get("books_head")
+    if sealed is None:
+        return
+    rows = sealed.get("commitments")
+    if not rows and published is None:
+        contents.count("books_without_commitment")
+        return
+    faults = _chain_faults(rows, contents) + _content_faults(sealed)
+    contents.count("commitments", len(rows))
+    for fault in faults:
+        yield Finding("sealed.json", "books_wrong", fault)
+
+
+def _chain_faults(rows: Sequence[Mapping[str, Any]], contents: Contents) -> list[str]:
+    """Play the chain of commitments: its head, its last digest, and no attempt dated where the books stood still."""
+    sealed, auction = contents["sealed.json"], contents["auction.json"]
+    seed, books = bytes.fromhex(sealed["seed"]), _boxes_of(sealed)
+    head, before, attempts = commitments.genesis(auction["rules_hash"], seed), None, _times(contents)
+    faults: list[str] = []
+    for number, row in enumerate(rows, 1):
+        veiled = bytes.fromhex(row["veiled"])
+        head = commitments.link(head, number=number, at=row["at"], veiled=veiled)
+        found = commitments.unveil(seed, number=number, veiled=veiled)
+        if before is not None and before[0] == found and any(before[1] < at < row["at"] for at in attempts):
+            faults.append(f"commitment {number}: an attempt is dated where the books stood still")
+        before = found, row["at"]
+    if before is None or proofs.head_text(head) != auction["books_head"]:
+        return [*faults, "the chain of commitments does not end in the published head"]
+    if before[1] < contents["result.json"]["ends_at"]:
+        faults.append("the last commitment was made before the end")
+    if before[0] != commitments.digest(books):
+        faults.append("the books opened are not those of the last commitment")
+    return faults
+
+
+def _times(contents: Contents) -> list[str]:
+    return [contents["replay.json"]["events"][row["event"]]["at"] for row in contents["sealed.json"]["boxes"]]
+
+
+def _boxes_of(sealed: Mapping[str, Any]) -> list[list[bytes]]:
+    return [[proofs.decode_base64(box) or b"" for box in boxes] for boxes in sealed["books"]]
+
+
+def _content_faults(sealed: Mapping[str, Any]) -> list[str]:
+    """Every place of every book is a box of the bundle, or a dummy; and every box lies in a book."""
+    private, kept = bytes.fromhex(sealed["private"]), [proofs.decode_base64(row["box"]) for row in sealed["boxes"]]
+    try:
+        found = [box for boxes in _boxes_of(sealed) for box in boxes if sealing.open_box(private, box)]
+    except sealing.CannotOpen:
+        return ["a place of the books does not open with the revealed key"]
+    same = sorted(found) == sorted(box or b"" for box in kept)
+    return [] if same else ["the books hold other attempts than the bundle"]
+
+
 def check_solver(contents: Contents) -> Iterator[Finding]:
     """The winners of a package auction are those of its inputs, found again by the brute force that is independent."""
     solver = contents["solver.json"]
@@ -200,6 +267,7 @@ CHECKS: Final[Sequence[tuple[str, Check]]] = (
     ("replay.json", check_result),
     ("receipts.json", check_receipts),
     ("sealed.json", check_boxes),
+    ("sealed.json", check_books),
     ("solver.json", check_solver),
     ("awards.json", check_awards),
 )

@@ -124,6 +124,11 @@ def next_terms(
     return values | _times_of(before, attempt, name, days=days, at=at, values=values)
 
 
+def planned_start(start: Money, factor: str) -> Money:
+    """Return the start price of an attempt of a plan: a factor of the first one's, rounded up."""
+    return Money(_times(start.minor, factor, start.currency), start.currency)
+
+
 def _times(minor: int, factor: str, currency: str) -> int:
     return Money(minor, currency).portion(Decimal(factor), Rounding.UP).minor
 

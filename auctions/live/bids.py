@@ -6,6 +6,7 @@ revoked key bids no more from the next batch on. Answers are made after the comm
 """
 
 import contextlib
+import functools
 import re
 import uuid
 from collections.abc import Callable, Sequence
@@ -38,6 +39,9 @@ POLICY: Final = allow(Role.BUYER_BIDDER, scope=Scope.BID)
 """Who may bid; the route of the threads has the same."""
 
 _IN: Final = schemas.BidIn()
+
+_read_money: Final = functools.lru_cache(maxsize=1024)(Money.parse)
+"""In the last minute everybody bids the same least amount."""
 
 _USUAL: Final = re.compile(
     rb"""\s*\{\s*"amount"\s*:\s*\{\s*"amount"\s*:\s*"([0-9.]{1,18})"\s*,\s*"currency"\s*:\s*"([A-Z]{3})"\s*\}\s*\}\s*""".replace(
@@ -121,28 +125,21 @@ class Bidding:
             return rsgi.problem(rsgi.failure_of(error, path=bid.path), bid.path)
 
     def _decide(self, auction_id: uuid.UUID, bids: Sequence[Bid]) -> list[Answer]:
-        with rsgi.transaction(self._sessions) as session:
+        with rsgi.transaction(self._sessions, pipelined=True) as session:
+            looked = bidding.look(session, auction_id)
             admitted = self._admitted(session, bids)
             attempts = [one for one in admitted if isinstance(one, Attempt)]
-            later: list[Callable[[], None]] = []
-            decided = iter(_decided(session, auction_id, attempts, later))
-            answers = [next(decided) if isinstance(one, Attempt) else one for one in admitted]
-        for sign in later:
-            sign()
-        return [_rendered(answer, bid.path) for answer, bid in zip(answers, bids, strict=True)]
+            decided = bidding.decide(session, looked, auction_id=auction_id, attempts=attempts) if attempts else None
+        answers = iter(() if decided is None else decided.answers())
+        return [
+            _rendered(next(answers) if isinstance(one, Attempt) else one, bid.path)
+            for one, bid in zip(admitted, bids, strict=True)
+        ]
 
     def _admitted(self, session: Session, bids: Sequence[Bid]) -> list[Attempt | Failure]:
         """Return for each bid the attempt that may be decided, or the failure that keeps it out."""
         actors = self._authenticate(session, {bid.token for bid in bids if bid.token}, at=self._now())
         return [_admit(bid, actors.get(bid.token)) for bid in bids]
-
-
-def _decided(
-    session: Session, auction_id: uuid.UUID, attempts: Sequence[Attempt], later: list[Callable[[], None]]
-) -> Sequence[Receipt | Failure]:
-    if not attempts:
-        return ()
-    return bidding.decide_batch(session, auction_id=auction_id, attempts=attempts, later=later)
 
 
 def _admit(bid: Bid, actor: Actor | None) -> Attempt | Failure:
@@ -169,7 +166,7 @@ def values_of(content: bytes, *, mimetype: str) -> dict[str, Any]:
     usual = _USUAL.fullmatch(content) if mimetype == "application/json" else None
     if usual is not None:
         with contextlib.suppress(Failure):
-            amount = Money.parse(usual[1].decode(), usual[2].decode())
+            amount = _read_money(usual[1].decode(), usual[2].decode())
             if amount.minor > 0:
                 return {"kind": AttemptKind.BID, "amount": amount, "lots": (), "confirmed": False}
     return bodies.load(_IN, content, mimetype=mimetype)
@@ -197,6 +194,10 @@ def _amount(money: Money | None) -> dict[str, str] | None:
     return None if money is None else {"amount": money.text, "currency": money.currency}
 
 
+_read_id: Final = functools.lru_cache(maxsize=1024)(uuid.UUID)
+"""The same few auctions are asked for again and again."""
+
+
 class BidRoute:
     """`POST /api/v1/auctions/{id}/bids` on the loop."""
 
@@ -208,4 +209,4 @@ class BidRoute:
     async def answer(self, asked: Asked, *, auction_id: str) -> Answer:
         """Answer a bid once its batch is committed."""
         bid = self._bidding.read(asked, homes=self._homes)
-        return await self._lanes.ask(uuid.UUID(auction_id), bid)
+        return await self._lanes.ask(_read_id(auction_id), bid)

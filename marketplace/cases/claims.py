@@ -192,6 +192,11 @@ def among(case_ids: Sequence[uuid.UUID]) -> ColumnElement[bool]:
     return Case.id == func.any(literal(list(case_ids), ARRAY(Uuid())))
 
 
+def in_state(state: CaseState) -> Select[uuid.UUID]:
+    """Query of the ids of all cases in a state, for a condition of another query; locks nothing."""
+    return select(Case.id).where(Case.state == state)
+
+
 def figures(case_ids: Sequence[uuid.UUID]) -> Select[*tuple[Any, ...]]:
     """Query of what a package freezes of each case, with the masked borrower and the collateral; locks nothing."""
     borrower, guarantor = aliased(Obligor), aliased(Obligor)

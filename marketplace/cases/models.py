@@ -149,7 +149,7 @@ class Case(Base):
 class Obligor(Base):
     """Who owes. Name, identity number and phone are sealed; the fingerprint matches the same person elsewhere.
 
-    `name_fingerprint` matches namesakes too; None for obligors of tapes that were read before it was kept.
+    `name_fingerprint` matches namesakes too; None until `naming` has filled it in for tapes of before it was kept.
     """
 
     __tablename__ = "obligors"
@@ -173,6 +173,7 @@ class Obligor(Base):
         CheckConstraint("(identity_kind = 'none') = (identity_sealed IS NULL)", "identity_sealed_when_given"),
         CheckConstraint("(identity_sealed IS NULL) = (fingerprint IS NULL)", "fingerprint_with_identity"),
         Index("ix_obligors_fingerprint", "fingerprint"),
+        Index("ix_obligors_without_name_fingerprint", "id", postgresql_where=text("name_fingerprint IS NULL")),
     )
 
 

@@ -6,6 +6,7 @@ from marketplace.cases.claims import (
     case_file,
     export_cases,
     figures,
+    in_state,
     list_cases,
     lock_open_cases,
     matching_obligors,
@@ -17,6 +18,7 @@ from marketplace.cases.claims import (
 from marketplace.cases.delivery import Delivery, deliver_tape, get_tape, list_tapes, tape_errors
 from marketplace.cases.importing import import_tape
 from marketplace.cases.mappings import list_mappings, save_mapping
+from marketplace.cases.naming import fingerprint_names
 
 __all__ = [
     "CaseFile",
@@ -26,8 +28,10 @@ __all__ = [
     "deliver_tape",
     "export_cases",
     "figures",
+    "fingerprint_names",
     "get_tape",
     "import_tape",
+    "in_state",
     "list_cases",
     "list_mappings",
     "list_tapes",

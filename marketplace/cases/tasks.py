@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from marketplace.cases import api, service
 from marketplace.cases.delivery import IMPORT_JOB
 from marketplace.jobs import Progress
-from marketplace.module import Module
+from marketplace.module import Module, Periodic
 from marketplace.runtime import current
 
 
@@ -27,4 +27,14 @@ def import_tape(session: Session, arguments: dict[str, Any], progress: Progress,
     return {"tape_id": str(tape.id), "state": tape.state.value, "added": tape.added, "updated": tape.updated}
 
 
-module = Module(name="cases", blueprints=(api.blueprint,), jobs={IMPORT_JOB: import_tape})
+def fingerprint_names(session: Session, at: datetime) -> int:
+    """Make some obligors of old tapes known by name."""
+    return service.fingerprint_names(session, vault=current().vault, at=at)
+
+
+module = Module(
+    name="cases",
+    blueprints=(api.blueprint,),
+    jobs={IMPORT_JOB: import_tape},
+    periodic=(Periodic("cases.fingerprint_names", fingerprint_names, seconds=30),),
+)

@@ -1,21 +1,19 @@
-"""The two ends of a package: cancelled, its cases open again; or sold, its cases with it. And its tape as files."""
+"""A package that is given up, its cases open again; and the tape of a package as files. Sales are in `parting`."""
 
 import uuid
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from marketplace import audit
 from marketplace.actor import Actor
-from marketplace.cases import service as cases
 from marketplace.packages.bundling import PackageNotFrozen, get_package, own_locked, require_package
 from marketplace.packages.domain import tape
 from marketplace.packages.domain.package import PACKAGE
 from marketplace.packages.freezing import frozen_cases, release
-from marketplace.packages.models import Package, PackageCase
+from marketplace.packages.models import Package
 
 
 def cancel_package(session: Session, package_id: uuid.UUID, *, reason: str, actor: Actor, at: datetime) -> Package:
@@ -23,19 +21,6 @@ def cancel_package(session: Session, package_id: uuid.UUID, *, reason: str, acto
     package = own_locked(session, package_id, actor=actor)
     audit.transition(session, package, "cancel", lifecycle=PACKAGE, actor=actor, at=at, reason=reason)
     release(session, package, actor=actor, at=at)
-    session.flush()
-    return package
-
-
-def sell_package(session: Session, package_id: uuid.UUID, *, actor: Actor, at: datetime) -> Package:
-    """The package changed hands: it and all its cases are sold; raise `IllegalMove` unless it is listed.
-
-    No visibility check.
-    """
-    package = require_package(session, package_id, for_update=True)
-    audit.transition(session, package, "sell", lifecycle=PACKAGE, actor=actor, at=at)
-    case_ids = session.scalars(select(PackageCase.case_id).where(PackageCase.package_id == package_id)).all()
-    cases.move_cases(session, case_ids=case_ids, verb="sell", actor=actor, at=at)
     session.flush()
     return package
 

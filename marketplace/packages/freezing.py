@@ -2,6 +2,7 @@
 
 import hashlib
 import uuid
+from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Any, Final
 
@@ -99,7 +100,7 @@ def freeze_package(session: Session, package_id: uuid.UUID, *, cut_off_on: date,
     _check_dates(session, package, cut_off_on)
     cases.move_cases(session, case_ids=case_ids, verb="bundle", actor=actor, at=at)
     package.cut_off_on, package.frozen_at = cut_off_on, at
-    _compute(session, package, cut_off_on, at=at)
+    compute_figures(session, package, cut_off_on, at=at)
     audit.transition(session, package, "freeze", lifecycle=PACKAGE, actor=actor, at=at)
     session.flush()
     return package
@@ -118,7 +119,8 @@ def _check_dates(session: Session, package: Package, cut_off_on: date) -> None:
         raise BalancesAfterCutOff(len(later), max(later))
 
 
-def _compute(session: Session, package: Package, cut_off_on: date, *, at: datetime) -> None:
+def compute_figures(session: Session, package: Package, cut_off_on: date, *, at: datetime) -> None:
+    """Write header, tape version 1 and strata of a package whose cases are in place."""
     frozen = frozen_cases(session, package.id)
     header = frozen_header(frozen, currency=package.currency, cut_off_on=cut_off_on, remark=package.remark)
     package.header = header.document()
@@ -164,9 +166,15 @@ def frozen_cases(session: Session, package_id: uuid.UUID) -> list[FrozenCase]:
         return [FrozenCase._make(row) for row in cursor.execute(statement, [package_id])]
 
 
+def live_cases(session: Session, package_id: uuid.UUID) -> Sequence[uuid.UUID]:
+    """Return the cases that are in a package still: none of a cancelled one, and none that has left."""
+    query = select(PackageCase.case_id).where(PackageCase.package_id == package_id, PackageCase.live)
+    return session.scalars(query).all()
+
+
 def release(session: Session, package: Package, *, actor: Actor, at: datetime) -> None:
     """Let the cases of a frozen package go; their rows stay as history, no longer live."""
-    case_ids = session.scalars(select(PackageCase.case_id).where(PackageCase.package_id == package.id)).all()
+    case_ids = live_cases(session, package.id)
     session.execute(update(PackageCase).where(PackageCase.package_id == package.id).values(live=False))
     if case_ids:
         cases.move_cases(session, case_ids=case_ids, verb="release", actor=actor, at=at)

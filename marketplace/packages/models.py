@@ -15,7 +15,7 @@ from marketplace.packages.domain.package import Dimension, PackageState
 
 
 class Package(Base):
-    """A bundle of one seller's cases in one currency."""
+    """A bundle of one seller's cases in one currency. `origin_id`: the package that its cases were first frozen in."""
 
     __tablename__ = "packages"
     id: Mapped[uuid.UUID] = key()
@@ -24,6 +24,7 @@ class Package(Base):
     currency: Mapped[str] = currency()
     criteria: Mapped[dict[str, Any]]
     remark: Mapped[str] = mapped_column(default="")
+    origin_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("packages.id"))
     state: Mapped[PackageState] = mapped_column(enum_column(PackageState), default=PackageState.DRAFT)
     cut_off_on: Mapped[date | None]
     frozen_at: Mapped[datetime | None]
@@ -34,6 +35,7 @@ class Package(Base):
         CheckConstraint(
             "state IN ('draft', 'cancelled') OR (cut_off_on IS NOT NULL AND frozen_at IS NOT NULL)", "frozen_at_cut_off"
         ),
+        CheckConstraint("origin_id <> id", "origin_is_another"),
         Index("ix_packages_organisation_id", "organisation_id", "id"),
     )
 
@@ -55,7 +57,7 @@ class TapeVersion(Base):
 
 
 class PackageCase(Base):
-    """A case in a package, with its figures as of the freeze; `live` until the package is cancelled."""
+    """A case in a package, with its figures as of the freeze; `live` while it is in there."""
 
     __tablename__ = "package_cases"
     package_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("packages.id"), primary_key=True)

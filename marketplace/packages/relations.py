@@ -3,11 +3,11 @@
 import uuid
 from collections.abc import Collection
 
-from sqlalchemy import select
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from marketplace.cases import service as cases
-from marketplace.packages.models import PackageCase
+from marketplace.packages.models import Package, PackageCase
 
 COMPANY = "company"
 
@@ -38,3 +38,9 @@ def has_companies_outside(session: Session, package_id: uuid.UUID, *, province: 
         PackageCase.province.is_distinct_from(province),
     )
     return session.scalar(query.limit(1)) is not None
+
+
+def families() -> Select[uuid.UUID, uuid.UUID]:
+    """Query of (`package_id`, `family_id`): packages that were split from one another are of one family."""
+    family = func.coalesce(Package.origin_id, Package.id)
+    return select(Package.id.label("package_id"), family.label("family_id"))

@@ -1,5 +1,6 @@
 """What the packages' routes take in and give out."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import marshmallow as ma
@@ -7,9 +8,9 @@ import marshmallow as ma
 from marketplace.cases.domain.case import CustomerType, Grade, Litigation, Security
 from marketplace.cases.domain.criteria import Criteria
 from marketplace.cases.schemas import MAX_DAYS, MinorAmount, currency
-from marketplace.errors import Failure
+from marketplace.documents import BadDocument
 from marketplace.fields import Amount, Choice, Count, Day, Flag, Id, Instant, Schema, Text
-from marketplace.money import CurrencyMismatch, Money
+from marketplace.money import Money
 from marketplace.packages.domain.package import Dimension, PackageState
 
 
@@ -41,21 +42,21 @@ class PackageIn(Schema):
     @ma.post_load
     def make(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
         """Turn the filter into `criteria`."""
-        chosen = data.pop("filter")
-        values: dict[str, Any] = {}
-        for name, value in chosen.items():
-            if isinstance(value, Money):
-                values[name] = self._minor(value, data["currency"], name)
-            else:
-                values[name] = tuple(value) if isinstance(value, list) else value
-        return {**data, "criteria": Criteria(**values)}
+        criteria = criteria_of(data.pop("filter"), currency=data["currency"], pointer="/filter")
+        return {**data, "criteria": criteria}
 
-    @staticmethod
-    def _minor(value: Money, expected: str, name: str) -> int:
-        if value.currency != expected:
-            failure: Failure = CurrencyMismatch(value.currency, expected)
-            raise ma.ValidationError(failure.detail, f"filter.{name}")
-        return value.minor
+
+def criteria_of(chosen: Mapping[str, Any], *, currency: str, pointer: str) -> Criteria:
+    """Return what `PackageFilterIn` loaded as criteria; raise `BadDocument` for an amount in another currency."""
+    values: dict[str, Any] = {}
+    for name, value in chosen.items():
+        if isinstance(value, Money):
+            if value.currency != currency:
+                raise BadDocument(f"{pointer}/{name}", value.currency, f"an amount in {currency}")
+            values[name] = value.minor
+        else:
+            values[name] = tuple(value) if isinstance(value, list) else value
+    return Criteria(**values)
 
 
 class FreezeIn(Schema):
@@ -65,10 +66,14 @@ class FreezeIn(Schema):
 
 
 class PackageOut(Schema):
-    """A package. `header` is empty before the freeze; its amounts are texts in `currency`."""
+    """A package. `header` is empty before the freeze; its amounts are texts in `currency`.
+
+    `origin_id` is the package whose unsold lots became this one.
+    """
 
     id = Id(required=True)
     organisation_id = Id(required=True)
+    origin_id = Id(required=True, allow_none=True)
     name = ma.fields.String(required=True)
     currency = ma.fields.String(required=True)
     filter = ma.fields.Dict(required=True, attribute="criteria")

@@ -11,35 +11,45 @@ from marketplace.packages.bundling import (
     tape_versions,
     unlist_package,
 )
-from marketplace.packages.disposal import cancel_package, full_tape, masked_tape, sell_package
+from marketplace.packages.columns import CaseColumns, Ids, Keys, case_columns
+from marketplace.packages.disposal import cancel_package, full_tape, masked_tape
 from marketplace.packages.domain.header import PackageHeader, package_header
 from marketplace.packages.domain.package import FrozenCase, PackageState
-from marketplace.packages.freezing import freeze_package, frozen_cases
+from marketplace.packages.freezing import freeze_package, frozen_cases, live_cases
 from marketplace.packages.models import Package, Stratum, TapeVersion
-from marketplace.packages.relations import has_companies_outside, owes_in
+from marketplace.packages.parting import is_whole, sell_package, split_package
+from marketplace.packages.relations import families, has_companies_outside, owes_in
 
 __all__ = [
+    "CaseColumns",
     "FrozenCase",
+    "Ids",
+    "Keys",
     "Package",
     "PackageHeader",
     "PackageState",
     "Stratum",
     "TapeVersion",
     "cancel_package",
+    "case_columns",
     "create_package",
+    "families",
     "freeze_package",
     "frozen_cases",
     "full_tape",
     "get_package",
     "has_companies_outside",
     "header",
+    "is_whole",
     "list_package",
     "list_packages",
+    "live_cases",
     "masked_tape",
     "owes_in",
     "package_header",
     "require_package",
     "sell_package",
+    "split_package",
     "strata",
     "tape_versions",
     "unlist_package",

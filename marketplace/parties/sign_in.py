@@ -4,6 +4,7 @@ Wrong passwords are counted in PostgreSQL, because several processes answer and 
 must be counted is *returned*, not raised: raising would roll the count back with the request.
 """
 
+import functools
 import secrets
 import uuid
 from collections.abc import Collection
@@ -11,11 +12,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import bindparam, delete, func, select, update
+from sqlalchemy import LargeBinary, bindparam, delete, func, select, update
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
 
-from marketplace import audit
-from marketplace.actor import Actor, Role, Scope
+from marketplace import audit, db
+from marketplace.actor import Actor, OrganisationKind, Role, Scope
 from marketplace.crypto import token_hash
 from marketplace.errors import NotFound
 from marketplace.parties import domain, passwords
@@ -146,13 +148,13 @@ def change_password(
 _ORGANISATION: Final = (Organisation.id.label("organisation_id"), Organisation.kind)
 _ACTIVE: Final = Organisation.state == domain.OrganisationState.ACTIVE
 
-_BY_SESSION: Final = (
+_BY_SESSION: Final = db.Plain(
     select(*_ORGANISATION, UserSession.token_hash, User.id.label("user_id"), User.name, User.roles)
     .select_from(UserSession)
     .join(User, User.id == UserSession.user_id)
     .join(Organisation, Organisation.id == User.organisation_id)
     .where(
-        UserSession.token_hash.in_(bindparam("hashes", expanding=True)),
+        UserSession.token_hash == func.any(bindparam("hashes", type_=ARRAY(LargeBinary()))),
         UserSession.expires_at > bindparam("at"),
         UserSession.ended_at.is_(None),
         User.state == domain.UserState.ACTIVE,
@@ -160,12 +162,12 @@ _BY_SESSION: Final = (
     )
 )
 
-_BY_KEY: Final = (
+_BY_KEY: Final = db.Plain(
     select(*_ORGANISATION, ApiKey.secret_hash, ApiKey.id.label("api_key_id"), ApiKey.name, ApiKey.roles, ApiKey.scopes)
     .select_from(ApiKey)
     .join(Organisation, Organisation.id == ApiKey.organisation_id)
     .where(
-        ApiKey.secret_hash.in_(bindparam("hashes", expanding=True)),
+        ApiKey.secret_hash == func.any(bindparam("hashes", type_=ARRAY(LargeBinary()))),
         ApiKey.expires_at > bindparam("at"),
         ApiKey.revoked_at.is_(None),
         _ACTIVE,
@@ -188,26 +190,36 @@ def authenticate_all(session: Session, tokens: Collection[str], *, at: datetime)
     keys = {token_hash(token): token for token in tokens if credentials.is_api_key(token)}
     found = {}
     if people:
-        for person in session.execute(_BY_SESSION, {"hashes": list(people), "at": at}):
-            found[people[bytes(person.token_hash)]] = _actor(person, user_id=person.user_id)
+        for person in _BY_SESSION.ask(session, hashes=db.array(people), at=at).rows():
+            found[people[person.token_hash]] = _actor(*_who(person), user_id=person.user_id)
     if keys:
-        for held in session.execute(_BY_KEY, {"hashes": list(keys), "at": at}):
-            found[keys[bytes(held.secret_hash)]] = _actor(held, api_key_id=held.api_key_id, scopes=held.scopes)
+        for held in _BY_KEY.ask(session, hashes=db.array(keys), at=at).rows():
+            scopes = tuple(held.scopes)
+            found[keys[held.secret_hash]] = _actor(*_who(held), api_key_id=held.api_key_id, scopes=scopes)
     return found
 
 
+def _who(row: Any) -> tuple[uuid.UUID, str, tuple[str, ...], str]:
+    return row.organisation_id, row.kind, tuple(row.roles), row.name
+
+
+@functools.lru_cache(maxsize=4096)
 def _actor(
-    row: Any,
+    organisation_id: uuid.UUID,
+    kind: str,
+    roles: tuple[str, ...],
+    name: str,
     *,
     user_id: uuid.UUID | None = None,
     api_key_id: uuid.UUID | None = None,
-    scopes: list[str] | None = None,
+    scopes: tuple[str, ...] | None = None,
 ) -> Actor:
+    """Return the actor of what was read; the same one for the same values, as the same people ask again and again."""
     return Actor(
-        organisation_id=row.organisation_id,
-        organisation_kind=row.kind,
-        roles=frozenset(Role(role) for role in row.roles),
-        name=row.name,
+        organisation_id=organisation_id,
+        organisation_kind=OrganisationKind(kind),
+        roles=frozenset(Role(role) for role in roles),
+        name=name,
         user_id=user_id,
         api_key_id=api_key_id,
         scopes=frozenset(Scope) if scopes is None else frozenset(Scope(scope) for scope in scopes),

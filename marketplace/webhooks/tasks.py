@@ -5,7 +5,7 @@ from typing import Final
 
 from sqlalchemy.orm import Session
 
-from marketplace.module import Errand, Module
+from marketplace.module import Module, PeriodicCall
 from marketplace.runtime import current
 from marketplace.webhooks import api, sending
 from marketplace.webhooks.sending import Call
@@ -18,6 +18,6 @@ def claim_due(session: Session, at: datetime) -> list[Call]:
     return sending.claim_due(session, vault=running.vault, allow_private=allowed, at=at)
 
 
-SEND_DUE: Final = Errand("webhooks.send_due", claim_due, sending.make_calls, sending.record_outcomes, seconds=2)
+SEND_DUE: Final = PeriodicCall("webhooks.send_due", claim_due, sending.make_calls, sending.record_outcomes, seconds=2)
 
 module = Module(name="webhooks", blueprints=(api.blueprint,), periodic=(SEND_DUE,))

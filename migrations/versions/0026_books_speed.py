@@ -1,13 +1,13 @@
 """The books at speed: fewer keys on postings, limits of many accounts at once, allocations of large deals apart.
 
-Revision: 0026_books_speed, after 0024_after_sale.
+Revision: 0026_books_speed, after 0025_stripe.
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0026_books_speed"
-down_revision = "0024_after_sale"
+down_revision = "0025_stripe"
 branch_labels = None
 depends_on = None
 
@@ -87,63 +87,66 @@ BEGIN
 END $$
 """
 
-PARTS = """
-CREATE SCHEMA allocation_parts
-"""
-
-OPEN_PART = """
-CREATE FUNCTION open_allocation_part(deal uuid) RETURNS bigint LANGUAGE plpgsql AS $$
+OPEN_SEGMENT = """
+CREATE FUNCTION open_allocation_segment(deal uuid) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
-    number bigint := nextval('allocation_parts.number');
+    segment bigint;
 BEGIN
-    EXECUTE format('CREATE TABLE allocation_parts.part_%s (LIKE public.allocations INCLUDING CONSTRAINTS,
-        CONSTRAINT one_deal CHECK (part = %s AND deal_id = %L))', number, number, deal);
-    RETURN number;
+    PERFORM FROM deals d JOIN packages p ON p.id = d.package_id WHERE d.id = deal FOR NO KEY UPDATE OF p;
+    PERFORM FROM deals d JOIN awards a ON a.id = d.award_id WHERE d.id = deal AND cardinality(a.lots) = 0
+        AND NOT EXISTS (SELECT FROM deals o
+            WHERE o.package_id = d.package_id AND o.id <> d.id AND o.net_minor IS NOT NULL);
+    IF NOT FOUND THEN
+        RETURN NULL;
+    END IF;
+    segment := nextval('allocation_segments.number');
+    EXECUTE format('CREATE TABLE allocation_segments.segment_%s (LIKE allocations INCLUDING CONSTRAINTS,
+        CONSTRAINT one_deal CHECK (segment = %s AND deal_id = %L))', segment, segment, deal);
+    RETURN segment;
 END $$
 """
+"""None for a deal about lots, or beside another of its package: whose cases those are is checked for each (0028)."""
 
-ATTACH_PART = """
-CREATE FUNCTION attach_allocation_part(number bigint, deal uuid) RETURNS void LANGUAGE plpgsql AS $$
+ATTACH_SEGMENT = """
+CREATE FUNCTION attach_allocation_segment(segment bigint, deal uuid) RETURNS void LANGUAGE plpgsql
+SET maintenance_work_mem = '256MB' AS $$
 BEGIN
-    EXECUTE format('ALTER TABLE allocation_parts.part_%s ADD PRIMARY KEY (case_id, deal_id, part)', number);
-    EXECUTE format('ALTER TABLE public.allocations ATTACH PARTITION allocation_parts.part_%s FOR VALUES IN (%s)',
-        number, number);
+    EXECUTE format('ALTER TABLE allocation_segments.segment_%s ADD PRIMARY KEY (case_id, deal_id, segment)', segment);
+    PERFORM guard_allocation_segment(segment);
+    EXECUTE format('ALTER TABLE allocations ATTACH PARTITION allocation_segments.segment_%s FOR VALUES IN (%s)',
+        segment, segment);
     PERFORM check_allocations(deal);
-    PERFORM guard_allocation_part(number);
 END $$
 """
 """A deal with very many cases is written into a table of its own, whose key is built once all rows are there, and which
-then becomes a part of `allocations`. Nobody sees it before the transaction ends."""
+then becomes a partition of `allocations`. Nobody sees it before the transaction ends, and it is checked as a whole."""
 
-GUARD_PART = """
-CREATE FUNCTION guard_allocation_part(number bigint) RETURNS void LANGUAGE plpgsql AS $$
+GUARD_SEGMENT = """
+CREATE FUNCTION guard_allocation_segment(segment bigint) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     EXECUTE format('CREATE TRIGGER allocations_append_only BEFORE UPDATE OR DELETE OR TRUNCATE'
-        ' ON allocation_parts.part_%s FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()', number);
-    EXECUTE format('CREATE TRIGGER allocations_add_up AFTER INSERT ON allocation_parts.part_%s'
-        ' REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION allocations_add_up()', number);
+        ' ON allocation_segments.segment_%s FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()', segment);
+    EXECUTE format('CREATE TRIGGER allocations_add_up AFTER INSERT ON allocation_segments.segment_%s'
+        ' REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION allocations_add_up()', segment);
 END $$
 """
-"""Statement triggers of `allocations` do not fire for what is written to a part directly; a part has its own."""
+"""Statement triggers of `allocations` do not fire for what is written to a partition directly; each has its own."""
 
 CHECK_ALLOCATIONS = """
 CREATE FUNCTION check_allocations(deal uuid) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     found record;
-    agreed boolean;
 BEGIN
     EXECUTE format('SELECT sum(amount_minor) AS total, count(*) AS cases FROM allocations WHERE deal_id = %L', deal)
         INTO found;
-    SELECT (d.net_minor, d.case_count) IS NOT DISTINCT FROM (found.total, found.cases) INTO agreed
-        FROM deals d WHERE d.id = deal;
-    IF agreed IS NOT TRUE THEN
+    IF NOT EXISTS (SELECT FROM deals WHERE id = deal AND net_minor = found.total AND case_count = found.cases) THEN
         RAISE EXCEPTION 'the allocations of deal % do not add up to its net proceeds', deal
             USING ERRCODE = 'check_violation', CONSTRAINT = 'allocations_add_up', TABLE = 'allocations';
     END IF;
 END $$
 """
-"""Over every part: one that belongs to another deal is left out by its own constraint, which a literal lets the planner
-see, so the deal is written out."""
+"""Over all segments: those of other deals are left out by their own constraint, which the planner holds against a deal
+that is written out."""
 
 ALLOCATIONS_ADD_UP = """
 CREATE OR REPLACE FUNCTION allocations_add_up() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -168,10 +171,102 @@ BEGIN
 END $$
 """
 
+ALLOCATIONS_ADD_UP_BEFORE = """
+CREATE OR REPLACE FUNCTION allocations_add_up() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    wrong uuid;
+BEGIN
+    SELECT t.deal_id INTO wrong FROM (
+        SELECT deal_id, sum(amount_minor) AS total, count(*) AS cases FROM allocations
+        WHERE deal_id IN (SELECT DISTINCT deal_id FROM added) GROUP BY deal_id
+    ) t LEFT JOIN deals d ON d.id = t.deal_id
+    WHERE (d.net_minor, d.case_count) IS DISTINCT FROM (t.total, t.cases) LIMIT 1;
+    IF wrong IS NOT NULL THEN
+        RAISE EXCEPTION 'the allocations of deal % do not add up to its net proceeds', wrong
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'allocations_add_up', TABLE = 'allocations';
+    END IF;
+    RETURN NULL;
+END $$
+"""
+
+DEALS_ALLOCATED_BEFORE = """
+CREATE OR REPLACE FUNCTION deals_allocated() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF (SELECT (coalesce(sum(amount_minor), 0), count(*)) FROM allocations WHERE deal_id = NEW.id)
+        IS DISTINCT FROM (CAST(NEW.net_minor AS numeric), NEW.case_count) THEN
+        RAISE EXCEPTION 'deal % is distributed and its allocations do not add up to its net proceeds', NEW.id
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'deals_allocated', TABLE = 'deals';
+    END IF;
+    RETURN NULL;
+END $$
+"""
+CHECKS = (("weight", "weight_not_negative"), ("amount_minor", "amount_not_negative"))
+FUNCTIONS = (CHECK_ALLOCATIONS, ALLOCATIONS_ADD_UP, DEALS_ALLOCATED, GUARD_SEGMENT, OPEN_SEGMENT, ATTACH_SEGMENT)
+
 
 def upgrade() -> None:
     op.execute("SET LOCAL lock_timeout = '5s'")
     _lighten_books()
+    _partition_allocations()
+
+
+def _partition_allocations() -> None:
+    op.execute("CREATE SCHEMA allocation_segments")
+    op.execute("CREATE SEQUENCE allocation_segments.number")
+    _create_allocations("segment", postgresql_partition_by="LIST (segment)")
+    op.execute(
+        "CREATE TABLE allocation_segments.segment_0 (LIKE allocations INCLUDING CONSTRAINTS,"
+        " PRIMARY KEY (case_id, deal_id, segment))"
+    )
+    op.execute("CREATE INDEX ix_segment_0_deal_id ON allocation_segments.segment_0 (deal_id, case_id)")
+    op.execute(
+        "INSERT INTO allocation_segments.segment_0 (segment, deal_id, case_id, case_key, weight, amount_minor)"
+        " SELECT 0, deal_id, case_id, case_key, weight, amount_minor FROM allocations_before"
+    )
+    op.execute("DROP TABLE allocations_before")
+    for function in (
+        CHECK_ALLOCATIONS,
+        ALLOCATIONS_ADD_UP,
+        DEALS_ALLOCATED,
+        GUARD_SEGMENT,
+        OPEN_SEGMENT,
+        ATTACH_SEGMENT,
+    ):
+        op.execute(function)
+    op.execute("SELECT guard_allocation_segment(0)")
+    op.execute("ALTER TABLE allocations ATTACH PARTITION allocation_segments.segment_0 FOR VALUES IN (0)")
+    _guard_allocations()
+
+
+def _create_allocations(*first: str, **options: str) -> None:
+    """Make the table anew beside the one that is there, which becomes `allocations_before`."""
+    op.execute("ALTER TABLE allocations RENAME TO allocations_before")
+    for name in ("pk_allocations", *(f"ck_allocations_{name}" for _, name in CHECKS)):
+        op.execute(f"ALTER TABLE allocations_before DROP CONSTRAINT {name}")
+    key = ("case_id", "deal_id", *first) if first else ("deal_id", "case_id")
+    op.create_table(
+        "allocations",
+        *(sa.Column(name, sa.BigInteger(), autoincrement=False, nullable=False) for name in first),
+        sa.Column("deal_id", sa.Uuid(), nullable=False),
+        sa.Column("case_id", sa.Uuid(), nullable=False),
+        sa.Column("case_key", sa.String(), nullable=False),
+        sa.Column("weight", sa.BigInteger(), nullable=False),
+        sa.Column("amount_minor", sa.BigInteger(), nullable=False),
+        *(sa.CheckConstraint(f"{column} >= 0", name=op.f(f"ck_allocations_{name}")) for column, name in CHECKS),
+        sa.PrimaryKeyConstraint(*key, name=op.f("pk_allocations")),
+        **options,
+    )
+
+
+def _guard_allocations() -> None:
+    op.execute(
+        "CREATE TRIGGER allocations_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON allocations "
+        "FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()"
+    )
+    op.execute(
+        "CREATE TRIGGER allocations_add_up AFTER INSERT ON allocations REFERENCING NEW TABLE AS added "
+        "FOR EACH STATEMENT EXECUTE FUNCTION allocations_add_up()"
+    )
 
 
 def _lighten_books() -> None:
@@ -194,6 +289,7 @@ def _lighten_books() -> None:
 
 def downgrade() -> None:
     op.execute("SET LOCAL lock_timeout = '5s'")
+    _gather_allocations()
     op.execute(CHECK_POSTINGS_BEFORE)
     op.drop_constraint(op.f("fk_postings_entry_id"), "postings", type_="foreignkey")
     op.drop_index("uq_entries_reverses_id", "entries")
@@ -206,3 +302,20 @@ def downgrade() -> None:
         ["entry_id", "currency", "posted_on"],
         ["id", "currency", "posted_on"],
     )
+
+
+def _gather_allocations() -> None:
+    _create_allocations()
+    op.execute(
+        "INSERT INTO allocations (deal_id, case_id, case_key, weight, amount_minor)"
+        " SELECT deal_id, case_id, case_key, weight, amount_minor FROM allocations_before"
+    )
+    op.execute("DROP TABLE allocations_before CASCADE")
+    for function in ("open_allocation_segment(uuid)", "attach_allocation_segment(bigint, uuid)"):
+        op.execute(f"DROP FUNCTION {function}")
+    for function in ("guard_allocation_segment(bigint)", "check_allocations(uuid)"):
+        op.execute(f"DROP FUNCTION {function}")
+    op.execute("DROP SCHEMA allocation_segments CASCADE")
+    op.execute(ALLOCATIONS_ADD_UP_BEFORE)
+    op.execute(DEALS_ALLOCATED_BEFORE)
+    _guard_allocations()

@@ -1,13 +1,13 @@
 """Two small indexes into the log: who was removed, and a bidder's own maxima, however long the log is.
 
-Revision: 0030_log_of_any_length, after 0026_books_speed.
+Revision: 0030_log_of_any_length, after 0029_live_door.
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0030_log_of_any_length"
-down_revision = "0026_books_speed"
+down_revision = "0029_live_door"
 branch_labels = None
 depends_on = None
 

@@ -14,7 +14,9 @@ from marketplace.errors import Conflict, NotFound, Refused
 from marketplace.lifecycle import Lifecycle
 from settlement.domain.ledger import Line
 
-BY_HAND: Final = frozenset({"unexplained", "bank_charges", "commission", "vat", "fx_position", "fx_result"})
+BY_HAND: Final = frozenset(
+    {"unexplained", "bank_charges", "card_fees", "chargebacks", "commission", "vat", "fx_position", "fx_result"}
+)
 """Names of the chart that a person may post to."""
 
 

@@ -99,15 +99,6 @@ class NotDistributed(Conflict):
         super().__init__(f"The deal is {state.value}: its price has not been distributed yet.", state=state.value)
 
 
-class PackageShared(Conflict):
-    """Several winners of one auction: their lots are names only, so no case can be said to be one winner's."""
-
-    code = "package_shared"
-
-    def __init__(self) -> None:
-        super().__init__("Several awards share this package; its price is not distributed before its cases are split.")
-
-
 class FeeScheduleMissing(Conflict):
     """No fee rules are in force for the currency on the day of the award."""
 

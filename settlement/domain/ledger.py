@@ -44,7 +44,11 @@ CHART: Final = {
     "bank": AccountType(
         AccountKind.ASSET, limited=False, meaning="money on our bank accounts, as the bank's lines say"
     ),
-    "stripe": AccountType(AccountKind.ASSET, limited=False, meaning="money that Stripe holds for us"),
+    "stripe": AccountType(AccountKind.ASSET, limited=False, meaning="our balance at Stripe, as its lines say"),
+    "card_clearing": AccountType(
+        AccountKind.ASSET, limited=False, meaning="charged, refunded or disputed, not in Stripe's balance yet"
+    ),
+    "in_transit": AccountType(AccountKind.ASSET, limited=False, meaning="on its way from Stripe to our bank"),
     "receivable": AccountType(AccountKind.ASSET, limited=False, meaning="what the buyer of a deal still owes"),
     "unexplained": AccountType(AccountKind.ASSET, limited=False, meaning="money that left without an order we know"),
     "deposits": AccountType(AccountKind.LIABILITY, limited=True, meaning="deposit held for a registration"),
@@ -61,10 +65,17 @@ CHART: Final = {
     "forfeited": AccountType(
         AccountKind.LIABILITY, limited=True, meaning="deposit that a default cost, until it is used"
     ),
+    "disputed": AccountType(
+        AccountKind.LIABILITY, limited=True, meaning="card payment that its payer contests, until it is won or lost"
+    ),
     "proceeds": AccountType(AccountKind.LIABILITY, limited=False, meaning="price of a deal, to be distributed"),
     "vat": AccountType(AccountKind.LIABILITY, limited=False, meaning="value added tax to be handed over"),
     "commission": AccountType(AccountKind.INCOME, limited=False, meaning="what the operator earns"),
     "bank_charges": AccountType(AccountKind.EXPENSE, limited=False, meaning="what the bank takes for its work"),
+    "card_fees": AccountType(AccountKind.EXPENSE, limited=False, meaning="what Stripe takes for its work"),
+    "chargebacks": AccountType(
+        AccountKind.EXPENSE, limited=False, meaning="contested card money that we had passed on already"
+    ),
     "fx_position": AccountType(AccountKind.ASSET, limited=False, meaning="the other side of money changed"),
     "fx_result": AccountType(AccountKind.INCOME, limited=False, meaning="gain and loss of money changed"),
 }
@@ -204,6 +215,21 @@ def unexplained(line_id: uuid.UUID) -> str:
     return f"unexplained:{line_id}"
 
 
+def card_clearing(clearing_id: uuid.UUID) -> str:
+    """Key of what an object of Stripe (`cards.clearing_id`) moved and its balance has not shown yet, or the reverse."""
+    return f"card_clearing:{clearing_id}"
+
+
+def in_transit(clearing_id: uuid.UUID) -> str:
+    """Key of a payout of Stripe (by `cards.clearing_id`) that our bank has not shown yet."""
+    return f"in_transit:{clearing_id}"
+
+
+def disputed(dispute_id: uuid.UUID) -> str:
+    """Key of what a dispute blocks."""
+    return f"disputed:{dispute_id}"
+
+
 def in_payment(order_id: uuid.UUID) -> str:
     """Key of what is set aside for a payment order."""
     return f"in_payment:{order_id}"
@@ -229,5 +255,7 @@ STRIPE: Final = "stripe"
 COMMISSION: Final = "commission"
 VAT: Final = "vat"
 BANK_CHARGES: Final = "bank_charges"
+CARD_FEES: Final = "card_fees"
+CHARGEBACKS: Final = "chargebacks"
 FX_POSITION: Final = "fx_position"
 FX_RESULT: Final = "fx_result"

@@ -26,6 +26,7 @@ class Finding(enum.StrEnum):
     SURPLUS = "surplus"
     RETURNED = "returned"
     CHANGED = "changed"
+    CARD_PAYOUT = "card_payout"
 
     OVERPAYMENT = "overpayment"
     DUPLICATE_PAYMENT = "duplicate_payment"

@@ -34,6 +34,8 @@ PAYMENT_ORDER: Final = Lifecycle(
         (PaymentOrderState.SETTLED, "return", PaymentOrderState.RETURNED),
         (PaymentOrderState.PROPOSED, "cancel", PaymentOrderState.CANCELLED),
         (PaymentOrderState.APPROVED, "cancel", PaymentOrderState.CANCELLED),
+        (PaymentOrderState.SENT, "fail", PaymentOrderState.CANCELLED),
+        (PaymentOrderState.SETTLED, "fail", PaymentOrderState.CANCELLED),
     ),
 )
 
@@ -56,6 +58,15 @@ class Rail(enum.StrEnum):
     STRIPE = "stripe"
 
 
+class CarriedOutByWorker(Conflict):
+    """Nobody sends a card refund by hand: approved, it is carried out through Stripe by itself."""
+
+    code = "carried_out_by_worker"
+
+    def __init__(self) -> None:
+        super().__init__("An approved refund to a card is carried out by itself; there is nothing to send by hand.")
+
+
 class SamePerson(Refused):
     """Whoever proposed a payment does not approve it."""
 
@@ -74,6 +85,15 @@ class PersonNeeded(Refused):
         super().__init__("A payment order is approved by a person who signed in, not by an API key.")
 
 
+class NotReturned(Conflict):
+    """Only what came back is paid again."""
+
+    code = "not_returned"
+
+    def __init__(self) -> None:
+        super().__init__("Only a payment that the bank returned is proposed again.")
+
+
 class PayeeAccountMissing(Conflict):
     """The bank cannot be told where to pay."""
 
@@ -81,7 +101,9 @@ class PayeeAccountMissing(Conflict):
 
     def __init__(self, references: Sequence[str]) -> None:
         super().__init__(
-            "There is no bank account of the payee for: " + ", ".join(references) + ". Add it, then try again.",
+            "There is no bank account, or no name, of the payee for: "
+            + ", ".join(references)
+            + ". Add it, then try again.",
             references=list(references),
         )
 

@@ -4,6 +4,7 @@ One payment information block for each of our accounts; the orders' own referenc
 bank's statement names them again. A clearing code of the payee's bank is left to the bank.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,6 +19,9 @@ from marketplace.money import Money
 NAMESPACE: Final = "urn:iso:std:iso:20022:tech:xsd:pain.001.001.09"
 _NAME: Final = 140
 _REMITTANCE: Final = 140
+_ACCOUNT: Final = 34
+_UNWRITABLE: Final = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""Characters that no XML document can hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +87,10 @@ def _account(parent: Element, name: str, number: str) -> None:
     if iban.is_valid(number):
         _text(identification, "IBAN", iban.compact(number))
     else:
-        _text(SubElement(identification, "Othr"), "Id", number)
+        _text(SubElement(identification, "Othr"), "Id", "".join(number.split())[:_ACCOUNT])
 
 
 def _text(parent: Element, name: str, value: str) -> Element:
     element = SubElement(parent, name)
-    element.text = value
+    element.text = _UNWRITABLE.sub(" ", value)
     return element

@@ -14,6 +14,7 @@ from auctions.domain import references, terms
 from auctions.domain.canonical import canonical, fingerprint
 from auctions.domain.formats import AttemptKind
 from auctions.domain.lifecycles import ListingState, RegistrationState
+from auctions.lot_models import Lot
 from auctions.models import Auction, Listing, Registration
 from marketplace.actor import SYSTEM
 from marketplace.clock import format_instant
@@ -83,7 +84,7 @@ class Arena:
         """Make an auction that has just opened; the same bidders may bid in every auction made."""
         document = document or rules()
         with self.sessions.begin() as session:
-            listing = self._listing(session)
+            listing = self._listing(session, [row["lot"] for row in document.get("lots", ())])
             auction = Auction(
                 listing_id=listing.id, package_id=listing.package_id, currency="CNY",
                 rules=canonical(document).decode(), rules_hash=fingerprint(document),
@@ -100,7 +101,7 @@ class Arena:
         self.at(OPENS)
         return self
 
-    def _listing(self, session):
+    def _listing(self, session, lots):
         package = Package(
             organisation_id=self.people.seller.organisation_id, name="资产包", currency="CNY", criteria={},
             state=PackageState.LISTED, cut_off_on=date(2026, 1, 31), frozen_at=OPENS, created_at=OPENS,
@@ -108,12 +109,32 @@ class Arena:
         session.add(package)
         session.flush()
         listing = Listing(
-            package_id=package.id, seller_organisation_id=package.organisation_id, state=ListingState.PUBLISHED,
+            package_id=package.id, seller_organisation_id=package.organisation_id, state=ListingState.DRAFT,
             currency="CNY", title_zh="包", start_price_minor=10_000, increment={"kind": "fixed", "amount": "10.00"},
             deposit_minor=0, registration_closes_at=OPENS, opens_at=OPENS, ends_at=ENDS, created_at=OPENS,
-            published_at=OPENS,
         )  # fmt: skip
         session.add(listing)
+        session.flush()
+        for position, name in enumerate(lots, 1):
+            session.add(
+                Lot(
+                    listing_id=listing.id,
+                    name=name,
+                    package_id=package.id,
+                    position=position,
+                    chosen={},
+                    currency="CNY",
+                    loans=0,
+                    borrowers=0,
+                    persons=0,
+                    principal_minor=0,
+                    interest_minor=0,
+                    other_minor=0,
+                    cases_hash="sha256:" + "0" * 64,
+                )
+            )
+        session.flush()
+        listing.state, listing.published_at = ListingState.PUBLISHED, OPENS
         session.flush()
         return listing
 
@@ -209,7 +230,7 @@ class Arena:
 @pytest.fixture
 def arena(people, clock, running, monkeypatch):
     """An arena without an auction; whoever is registered may bid."""
-    monkeypatch.setattr(eligibility, "barred_of", lambda *_, **__: {})
+    monkeypatch.setattr(eligibility, "_barred", lambda _: None)
     with running.sessions.begin() as session:
         signing.ensure_key(session, vault=running.vault, at=clock.at)
     return Arena(people, clock, running)

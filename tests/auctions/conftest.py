@@ -4,6 +4,7 @@ Appraisal and room belong to other packages and have tests of their own; here th
 """
 
 import types
+import uuid
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -15,11 +16,11 @@ from auctions import service, signing
 from due_diligence import models as rooms
 from due_diligence import service as due_diligence
 from due_diligence.domain.rooms import GrantBasis, GrantState, RoomAccess, RoomState
-from marketplace import runtime
+from marketplace import db, runtime
 from marketplace.actor import SYSTEM
 from marketplace.clock import format_instant
 from marketplace.packages.domain.package import PackageState
-from marketplace.packages.models import Package
+from marketplace.packages.models import Package, PackageCase
 from valuation import service as valuation
 
 OPENS = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
@@ -120,6 +121,25 @@ class Stage:
     def draft(self, **more):
         body = {"package_id": str(self.package())} | terms(**more)
         return self.api.as_(self.people.seller).ok("POST", "/listings", 201, json=body)
+
+    def cut(self, listing):
+        """Put one frozen case into each lot of a package listing."""
+        lots = [{"lot": lot["lot"], "case_keys": [lot["lot"]]} for lot in listing["format_terms"]["lots"]]
+        with self.sessions.begin() as session:
+            session.execute(text("SET LOCAL session_replication_role = replica"))
+            for lot in lots:
+                session.add(
+                    PackageCase(
+                        package_id=uuid.UUID(listing["package_id"]), case_id=db.new_id(), case_key=lot["lot"],
+                        customer_type="company", currency="CNY", principal_minor=100, interest_minor=0, other_minor=0,
+                        days_past_due=0, as_of_on=date(2026, 1, 31), litigation="none", written_off=False,
+                        security="unsecured", borrower_fingerprint=bytes(32), borrower_masked_name="x",
+                        guaranteed=False,
+                    )
+                )  # fmt: skip
+        client = self.api.as_(self.people.seller)
+        version = client.get(f"/listings/{listing['id']}").headers["ETag"]
+        return client.ok("POST", f"/listings/{listing['id']}/lots", json={"lots": lots}, headers={"If-Match": version})
 
     def publish(self, **more):
         """A published listing whose auction takes attempts as fast as they come."""

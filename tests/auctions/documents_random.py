@@ -2,7 +2,7 @@
 
 from tests.auctions.reference_documents import Words, auction_of, instant, milliseconds
 
-OPENS = milliseconds("2026-03-02T09:00:00.000Z")
+OPENS = milliseconds("2026-03-02T12:00:00.000Z")
 BIDDERS = ["A", "B", "C", "D"]
 SCALES = [1, 1, 100, 2**31 + 1, 2**50 + 1]
 KINDS = {

@@ -2,10 +2,12 @@
 
 import json
 import re
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from auctions.domain import presets
 from auctions.domain.replay import FORMATS, replay
 from marketplace.documents import Node
 
@@ -45,3 +47,23 @@ def test_the_table_is_what_the_engine_answers(name):
         assert row["ends_at"] == found.get("ends_at", "")[11:-1]
     result = json.loads(re.findall(r"^`(\{.*\})`$", section, re.MULTILINE)[-1])
     assert result == {key: answer[key] for key in result}
+
+
+def test_the_sale_after_two_failures_is_what_the_plan_and_the_engine_say():
+    text = (Path(__file__).resolve().parents[2] / "docs/algorithms/listings.md").read_text()
+    section = re.search(r"^## The sale after two failures.*?(?=^## )", text, re.MULTILINE | re.DOTALL)[0]
+    rules = json.loads(re.search(r"```json\n(.*?)\n```", section, re.DOTALL)[1])
+    planned = presets.versions("judicial_cn")[-1].document["relisting"]["judicial"]["plan"]["attempts"][1]
+    opens, ends = (datetime.fromisoformat(rules[name]) for name in ("opens_at", "ends_at"))
+    assert (ends - opens).total_seconds() == planned["duration_seconds"]
+    assert rules["cycle_seconds"] == planned["terms"]["cycle_seconds"] == 86_400
+    printed = rows(section)
+    events = [
+        {"at": f"{row['at']}Z", "kind": "bid", "bidder": row["bidder"], "amount": row["amount"]} for row in printed
+    ]
+    for row, found in zip(printed, replay(Node({"rules": rules, "events": events}))["answers"], strict=True):
+        assert row["answer"] == ("accepted" if found["accepted"] else f"`{found['code']}`")
+        assert row["ends_at"] == found.get("ends_at", "")[:-1]
+    nobody = replay(Node({"rules": rules, "events": []}))
+    assert (nobody["state"], nobody["ends_at"]) == ("unsold", "2026-05-01T01:00:00.000Z")
+    assert datetime.fromisoformat(nobody["ends_at"]) - opens == timedelta(days=60)

@@ -9,7 +9,10 @@ from auctions import eligibility
 from auctions.domain.eligibility import Check, ConflictRule, Facts, checks, first_failed
 from auctions.domain.lifecycles import RegistrationState
 from marketplace import runtime
+from marketplace.cases import service as cases
+from marketplace.cases.domain.case import ObligorRole
 from marketplace.cases.models import Case, Obligor, Tape
+from marketplace.cases.sealing import context
 from marketplace.files import StoredFile
 from marketplace.packages.models import PackageCase
 from marketplace.parties.domain import LicenceKind
@@ -55,6 +58,7 @@ def owes(stage, *, number="110101199003070011", name="张三", province="33", co
     """Somebody owes in the newest package of the stage."""
     vault, at = runtime.current().vault, stage.clock.now()
     seller = stage.people.seller.organisation_id
+    place = context(seller, case_key=name, role=ObligorRole.BORROWER, field="name")
     with stage.sessions.begin() as session:
         file = StoredFile(organisation_id=seller, name="t", media_type="text/csv", size=0, sha256="0", created_at=at)
         session.add(file)
@@ -73,7 +77,8 @@ def owes(stage, *, number="110101199003070011", name="张三", province="33", co
         session.add(case)
         session.flush()
         session.add(Obligor(
-            case_id=case.id, role="borrower", masked_name="*", name_sealed=b"x", identity_kind="other",
+            case_id=case.id, role="borrower", masked_name="*", identity_kind="other",
+            name_sealed=vault.seal(name, context=place),
             identity_sealed=b"x", fingerprint=vault.fingerprint(number), content_fingerprint=b"x",
             name_fingerprint=vault.name_fingerprint(name),
         ))  # fmt: skip
@@ -117,6 +122,26 @@ def test_a_namesake_goes_to_compliance(stage):
     cleared = compliance.ok("POST", f"/conflicts/{found['id']}/clear", json={"reason": "other birth year"})
     assert cleared["state"] == "cleared"
     assert compliance.ok("POST", f"/registrations/{row['id']}/approve")["state"] == "approved"
+
+
+def test_namesakes_of_tapes_from_before_names_were_matched(stage, work):
+    """An obligor without a fingerprint of its name is met by nobody; the clockwork fills it in and looks again."""
+    people, listing = stage.people, stage.publish()
+    owes(stage)
+    behind(stage, people.buyer, name="张 三", identity_number="110101197001010017")
+    with stage.sessions.begin() as session:
+        session.execute(text("UPDATE obligors SET name_fingerprint = NULL"))
+    row = apply(stage, listing, people.buyer).get_json()
+    compliance = stage.api.as_(people.compliance)
+    assert compliance.ok("GET", "/conflicts")["items"] == []
+    counts = []
+    for _ in range(2):
+        with stage.sessions.begin() as session:
+            vault = runtime.current().vault
+            counts.append(cases.fingerprint_names(session, vault=vault, at=stage.clock.now()))
+    work()
+    assert counts == [1, 0]
+    assert refusal(compliance.post(f"/registrations/{row['id']}/approve")) == (409, "conflict_flagged")
 
 
 def test_an_owner_in_common_that_is_named_later_bars_from_the_next_bid(stage, work):

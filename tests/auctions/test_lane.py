@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import text
 
-from auctions import viewing
+from auctions import bidding, plays, viewing
 from auctions.domain import proofs, proxy
 from auctions.steering import TooManyRemovals
 from marketplace.actor import SYSTEM
@@ -106,8 +106,8 @@ def test_entries_are_signed_and_chained(arena):
         public = bytes(session.execute(text("SELECT public FROM signing_keys")).scalar_one())
     head = proofs.genesis(row.rules_hash)
     for entry in arena.log():
-        signed = proofs.SignedReceipt.kept(entry.receipt, bytes(entry.signature))
-        assert proofs.verify(public, signed.content, signed.signature)
+        signed = proofs.SignedReceipt.kept(entry.receipt, bytes(entry.signature), entry.inclusion)
+        assert signed.fault(public) is None
         assert parsed(entry)["head"] == proofs.head_text(head)
         head = proofs.link(head, signed)
         assert bytes(entry.hash) == head
@@ -288,3 +288,40 @@ def test_lots_are_sold_for_the_greatest_sum(arena):
     assert arena.close() == 1
     assert arena.result() == ("sold", 110, [("B", 70, "pending"), ("C", 40, "pending")])
     assert arena.row().leader_registration_id is None
+
+
+def test_a_play_that_was_kept_is_used_only_where_it_was_left(arena):
+    """What a process remembers of an auction: not after another one wrote, nor after its own batch was rolled back."""
+    arena.open()
+    for name, amount in (("A", 100), ("B", 110)):
+        arena.bid(name, amount)
+    kept = dict(plays._kept)
+    assert kept[arena.auction_id][1].play.price == 11_000
+    arena.bid("A", 120)
+    plays._kept.update(kept)
+    assert arena.bid("B", 120) == "below_minimum"
+    assert arena.bid("B", 130) == 4
+    with arena.sessions() as session:
+        bidding.decide_batch(session, auction_id=arena.auction_id, attempts=[arena.attempt("A", 900)])
+        session.rollback()
+    assert plays._kept[arena.auction_id][1].play.price == 90_000
+    assert arena.bid("C", 140) == 5
+    assert arena.standing() == ("C", 140, ENDS)
+
+
+def test_whoever_was_refused_after_an_accepted_attempt_is_told_where_the_batch_ended(arena):
+    arena.open()
+    arena.bid("A", 100)
+    early, accepted, late = arena.batch(arena.attempt("B", 105), arena.attempt("B", 110), arena.attempt("C", 105))
+    assert accepted.sequence == 2
+    assert [one.values["minimum_next"]["amount"] for one in (early, late)] == ["110.00", "120.00"]
+    assert [one.values["receipt"]["receipt"]["price"] for one in (early, late)] == ["100.00", "110.00"]
+    assert (early.code, late.code) == ("below_minimum", "below_minimum")
+
+
+def test_a_price_taken_in_the_first_moment_ends_the_auction_in_it(arena):
+    steps = {"count": 5, "seconds": 60, "drop": "10.00", "pause_seconds": 0}
+    arena.open(rules("dutch", steps=steps))
+    assert arena.bid("A", 100, "accept") == 1
+    assert arena.close() == 1
+    assert arena.result()[:2] == ("sold", 100)

@@ -97,6 +97,17 @@ def test_the_second_sale_has_its_own_floor_and_notice():
     assert again(3, 56_000_01, start_price_minor=56_000_00, **near) == ["start_below_second_sale"]
 
 
+def test_only_the_sale_after_two_failures_has_a_clock_of_a_day():
+    """Art. 20 extends both auctions by five minutes; the clock of the sale that follows is a day (practice, S)."""
+    phases = {"format": FormatName.TWO_PHASE, "format_terms": {"cycle_seconds": 86_400}}
+    for attempt in (1, 2):
+        assert "format_not_in_preset" in codes(JUDICIAL, attempt=attempt, **phases)
+    assert "format_not_in_preset" not in codes(JUDICIAL, attempt=3, **phases)
+    short = phases | {"format_terms": {"cycle_seconds": 300}}
+    assert "cycle_differs" in codes(JUDICIAL, attempt=3, **short)
+    assert "cycle_differs" not in codes(JUDICIAL, attempt=3, **phases)
+
+
 def test_a_check_is_silent_about_what_is_not_said_yet():
     empty = Terms(currency="CNY", preset="judicial_cn")
     assert checks.judge(empty, JUDICIAL, FACTS) == []

@@ -66,6 +66,9 @@ def test_a_listing_is_published_in_every_format(stage):
 
 def published_in(stage, name):
     listing = draft(stage, **given(name))
+    if name == "package":
+        assert [gap["code"] for gap in missing(stage, listing)] == ["lots_without_cases"]
+        stage.cut(listing)
     assert missing(stage, listing) == []
     published = publish(stage, listing)
     auction = stage.auction(published)

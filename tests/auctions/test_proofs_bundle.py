@@ -98,16 +98,15 @@ def test_a_sealed_auction_verifies_box_by_box(arena, form):
 
 @pytest.mark.parametrize("form", ["english", "sealed_second_price", "package"])
 def test_one_flipped_byte_anywhere_is_found_and_named(arena, form):
-    """Every byte of the archive, each with one bit flipped and with all: whose it is, is said."""
+    """Every byte of the archive, each with another bit flipped: whose it is, is said."""
     content = english(arena) if form == "english" else sealed(arena, form)
     position = 0
     for piece in bundle.layout(bundle.unpack(content)[0]):
         for at in range(position, position + len(piece.content)):
-            for flip in (1 << at % 8, 0xFF):
-                changed = bytearray(content)
-                changed[at] ^= flip
-                named = {one.member for one in verification.verify(bytes(changed)).findings}
-                assert piece.member in named, (piece.member, at - position, flip, named)
+            changed = bytearray(content)
+            changed[at] ^= 1 << at % 8
+            named = {one.member for one in verification.verify(bytes(changed)).findings}
+            assert piece.member in named, (piece.member, at - position, named)
         position += len(piece.content)
     assert position == len(content)
 
@@ -174,6 +173,69 @@ def test_whoever_can_sign_anew_is_caught_by_what_it_cannot_make_agree(arena, con
         assert codes(resigned(values, own, **{name: broken})), name
 
 
+def batched(arena):
+    """An auction whose first three bids were decided, and signed, together."""
+    arena.open()
+    arena.batch(arena.attempt("A", 100), arena.attempt("B", 110), arena.attempt("C", 120))
+    arena.at(OPENS + SECOND)
+    arena.bid("A", 130)
+    arena.at(ENDS + timedelta(hours=1))
+    assert arena.close() == 1
+    return made(arena)
+
+
+def test_receipts_of_one_batch_verify_and_another_path_is_found_and_named(arena):
+    content = batched(arena)
+    values = parts(content)
+    assert verification.verify(content, published=values["keys.json"]).findings == []
+    assert [row["inclusion"]["size"] for row in values["receipts.json"]] == [3, 3, 3, 1]
+    with arena.sessions() as session:
+        own = evidence.signing.signer(session, vault=arena.running.vault, at=ENDS)
+
+    def faults(edit):
+        rows = json.loads(json.dumps(values["receipts.json"]))
+        edit(rows)
+        found = verification.verify(resigned(values, own, **{"receipts.json": rows})).findings
+        return [(one.member, one.code, one.detail) for one in found]
+
+    def swap(rows):
+        rows[0]["inclusion"], rows[1]["inclusion"] = rows[1]["inclusion"], rows[0]["inclusion"]
+
+    wrong = "its path does not lead to a root with the signature of its key"
+    long = "its path is not as long as its place in the batch asks for"
+    odd = "its place in the batch is not written as in every bundle"
+    hashes = proofs.encode_base64(bytes(32))
+    for place, edit, fault in (
+        (1, lambda rows: rows[1]["inclusion"]["path"].__setitem__(0, hashes), wrong),
+        (2, lambda rows: rows[2].update(signature=rows[3]["signature"]), wrong),
+        (0, lambda rows: rows[0]["inclusion"].update(size=4), wrong),
+        (0, lambda rows: rows[0]["inclusion"]["path"].pop(), long),
+        (3, lambda rows: rows[3]["inclusion"]["path"].append(hashes), long),
+        (3, lambda rows: rows[3]["inclusion"].update(index=1), odd),
+    ):
+        assert faults(edit) == [("receipts.json", "receipt_wrong", f"receipt {place}: {fault}")]
+    assert {detail for _, _, detail in faults(swap)} == {f"receipt 0: {wrong}", f"receipt 1: {wrong}"}
+
+
+def test_an_entry_signed_by_itself_as_before_batches_still_verifies(arena, content):
+    """Receipts are rewritten as they were made before: without a nonce, each under its own signature."""
+    values = parts(content)
+    with arena.sessions() as session:
+        own = evidence.signing.signer(session, vault=arena.running.vault, at=ENDS)
+    head, rows = proofs.genesis(values["auction.json"]["rules_hash"]), []
+    for row in values["receipts.json"]:
+        receipt = {name: value for name, value in row["receipt"].items() if name != "nonce"}
+        receipt |= {"type": proofs.SINGLE_TYPE, "head": proofs.head_text(head)}
+        signature = own.private.sign(canonical(receipt))
+        rows.append({"event": row["event"], "receipt": receipt, "signature": proofs.encode_base64(signature)})
+        head = proofs.link(head, proofs.SignedReceipt(receipt, canonical(receipt), signature, None))
+    auction = values["auction.json"] | {"head": proofs.head_text(head)}
+    old = {"receipts.json": rows, "auction.json": auction}
+    assert codes(resigned(values, own, **old)) == set()
+    rows[2]["receipt"]["price"] = "1.00"
+    assert ("receipts.json", "receipt_wrong") in codes(resigned(values, own, **old))
+
+
 def test_a_key_out_of_force_is_named(arena, content):
     values = parts(content)
     with arena.sessions() as session:
@@ -190,9 +252,15 @@ def test_a_box_exchanged_is_found(arena):
     public = bytes.fromhex(room["public"])
     event = values["replay.json"]["events"][room["boxes"][0]["event"]]
     room["boxes"][0]["box"] = proofs.encode_base64(sealing.seal(public, canonical(event), room=400))
-    assert codes(resigned(values, own, **{"sealed.json": room})) == {("sealed.json", "box_wrong")}
+    assert codes(resigned(values, own, **{"sealed.json": room})) == {
+        ("sealed.json", "box_wrong"),
+        ("sealed.json", "books_wrong"),
+    }
     room["private"] = sealing.new_key().private.hex()
-    assert codes(resigned(values, own, **{"sealed.json": room})) == {("sealed.json", "key_changed")}
+    assert codes(resigned(values, own, **{"sealed.json": room})) == {
+        ("sealed.json", "key_changed"),
+        ("sealed.json", "books_wrong"),
+    }
 
 
 def test_the_command_says_all_right_wrong_or_no_bundle(content, tmp_path):

@@ -15,7 +15,7 @@ from tests.auctions.arena import arena as arena  # noqa: PLC0414 - a fixture
 
 TABLES = (
     "auctions", "auction_events", "bids", "outbox_events", "audit_records", "stored_answers", "opened_boxes",
-    "sealed_books", "sealing_shares", "sealing_keys", "registrations", "awards",
+    "sealed_books", "sealed_commitments", "sealing_shares", "sealing_keys", "registrations", "awards",
 )  # fmt: skip
 
 
@@ -205,7 +205,11 @@ def test_receipts_of_refusals_verify_with_the_published_key_and_write_nothing(ap
     assert (refused.status_code, body["code"]) == (409, "below_start")
     keys = {row["key_id"]: base64.b64decode(row["public_key"]) for row in api.get("/auction-keys").get_json()["items"]}
     proof = body["receipt"]
-    assert proofs.verify(keys[proof["key_id"]], canonical(proof["receipt"]), base64.b64decode(proof["signature"]))
+    place = proofs.read_inclusion(proof["inclusion"])
+    signed = proofs.SignedReceipt(
+        proof["receipt"], canonical(proof["receipt"]), base64.b64decode(proof["signature"]), place
+    )
+    assert signed.fault(keys[proof["key_id"]]) is None
     assert proof["receipt"]["answer"]["code"] == "below_start"
     assert proof["receipt"]["event"]["amount"] == "50.00"
     assert snapshot(arena) == before

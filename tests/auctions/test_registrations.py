@@ -3,6 +3,7 @@
 import uuid
 
 import pytest
+from sqlalchemy import text
 
 from auctions import service
 from auctions.domain.references import read_reference
@@ -106,6 +107,21 @@ def test_the_leader_stays_and_so_does_its_deposit(stage):
     assert refusal(left) == refusal(refused) == (409, "leading")
     with stage.sessions() as session, pytest.raises(Leading):
         service.uncover_registration(session, registration_id=shown_id(row), actor=SYSTEM, at=stage.clock.now())
+
+
+def test_a_leader_whose_money_is_gone_stays_in_the_lead_and_bids_no_more(stage):
+    people = stage.people
+    listing = stage.live(people.buyer)
+    assert stage.bid(listing, people.buyer, "100000.00").status_code == 201
+    row = stage.api.as_(people.buyer).ok("GET", "/registrations")["items"][0]
+    with stage.sessions.begin() as session:
+        at = stage.clock.now()
+        service.uncover_registration(session, registration_id=shown_id(row), actor=SYSTEM, at=at, even_leading=True)
+    refused = stage.bid(listing, people.buyer, "200000.00")
+    assert refusal(refused) == (403, "deposit_not_held"), refused.text
+    with stage.sessions() as session:
+        leader = session.execute(text("SELECT leader_registration_id FROM auctions")).scalar_one()
+    assert leader == shown_id(row)
 
 
 def test_uncovering(stage):

@@ -118,7 +118,7 @@ def test_a_filter_takes_only_what_fits(api, people, deliver, package, freeze):
     ("body", "pointer"),
     [
         ({"name": ""}, "/name"),
-        ({"name": "a", "filter": {"amount_min": {"amount": "1.00", "currency": "USD"}}}, "/filter.amount_min"),
+        ({"name": "a", "filter": {"amount_min": {"amount": "1.00", "currency": "USD"}}}, "/filter/amount_min"),
         ({"name": "a", "filter": {"amount_min": {"amount": "-1", "currency": "CNY"}}}, "/filter/amount_min"),
         ({"name": "a", "filter": {"amount_min": {"amount": "NaN", "currency": "CNY"}}}, "/filter/amount_min"),
         ({"name": "a", "filter": {"days_past_due_min": 1.5}}, "/filter/days_past_due_min"),

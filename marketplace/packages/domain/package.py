@@ -27,6 +27,7 @@ PACKAGE: Final = Lifecycle(
         (PackageState.FROZEN, "list", PackageState.LISTED),
         (PackageState.LISTED, "unlist", PackageState.FROZEN),
         (PackageState.LISTED, "sell", PackageState.SOLD),
+        (PackageState.LISTED, "dissolve", PackageState.CANCELLED),
         (PackageState.DRAFT, "cancel", PackageState.CANCELLED),
         (PackageState.FROZEN, "cancel", PackageState.CANCELLED),
     ],

@@ -3,61 +3,11 @@
 import json
 import subprocess
 import sys
-from decimal import Decimal
 
 import pytest
 from sqlalchemy.exc import DBAPIError
 
-TERMS = {
-    "deductions": [{"name": "court fee", "payee": "court", "kind": "amount", "amount": "1000.00"}],
-    "senior_claims": [{"name": "wages", "payee": "staff", "rank": 1, "amount": "9000.01", "account": "622200001"}],
-    "liens": [{"case": "LN10", "name": "mortgage", "payee": "bank B", "rank": 1, "amount": "100000.00"}],
-    "holdback": {"percent": "5"},
-    "warranty_days": 90,
-}
-
-
-def minor(amount):
-    return int(Decimal(amount["amount"] if isinstance(amount, dict) else amount) * 100)
-
-
-def propose(sale, terms=TERMS):
-    finance = sale.api.as_(sale.people.finance)
-    path = f"/deals/{sale.deal()['id']}/closing-terms"
-    return finance.ok("POST", path, 201, json={"terms": terms, "reason": "contract, annex 2"})
-
-
-def decide(sale, kind, row, verb="approve", who="admin"):
-    return sale.api.as_(getattr(sale.people, who)).post(f"/{kind}/{row['id']}/{verb}", json={"reason": "checked"})
-
-
-def close(sale, terms=TERMS):
-    """From the award to the settled deal under terms that two persons agreed on."""
-    sale.award()
-    sale.work()
-    assert decide(sale, "closing-terms", propose(sale, terms)).status_code == 200
-    sale.pay_balance()
-    sale.sign()
-    sale.work()
-    return sale.deal()
-
-
-def entry(sale, source):
-    return dict(
-        sale.sql(
-            "SELECT split_part(a.key, ':', 1), sum(p.amount_minor) FROM entries e JOIN postings p ON p.entry_id = e.id"
-            " JOIN accounts a ON a.id = p.account_id WHERE e.source_kind = :source GROUP BY 1",
-            source=source,
-        )
-    )
-
-
-def agrees(sale, deal):
-    finance = sale.api.as_(sale.people.finance)
-    result = finance.ok("GET", f"/deals/{deal['id']}/reconciliation")
-    assert [row for row in result["rows"] if minor(row["difference"])] == []
-    assert finance.ok("GET", "/ledger/control-totals")["agrees"] is True
-    assert finance.ok("POST", "/client-money-checks", 201)["items"][0]["passed"] is True
+from tests.settlement.deals.closing_steps import TERMS, agrees, close, decide, entry, minor, propose, yuan
 
 
 def test_terms_are_approved_by_another_person_and_fixed_by_the_distribution(sale):
@@ -131,6 +81,9 @@ def test_price_and_net_of_each_case_side_by_side(sale):
     for row in rows:
         parts = sum(minor(row[name]) for name in ("costs", "interest", "principal", "excess"))
         assert parts == minor(row["proceeds"]) == minor(row["net"]) - 100_000_00 * (row["case_key"] == "LN10")
+    case = next(row for row in rows if row["case_key"] == "LN3")
+    (found,) = sale.api.as_(sale.people.seller).ok("GET", f"/cases/{case['case_id']}/money-trail")["deals"]
+    assert (found["case_price"], found["allocated"]) == (case["price"], case["net"])
     of_buyer = sale.api.as_(sale.people.buyer).ok("GET", f"/deals/{deal['id']}/cases")["items"]
     assert [row["price"] for row in of_buyer] == [row["price"] for row in rows]
     assert {row["net"] for row in of_buyer} == {None}
@@ -171,10 +124,6 @@ def test_the_holdback_completes_every_case_in_parts_and_takes_nothing_back(sale)
     assert sum(payouts) == sum(before.values())
     assert entry(sale, "holdback.released") == {"holdback": held, "payable": -held}
     assert decide(sale, "deal-parts", first).get_json()["code"] == "illegal_move"
-
-
-def yuan(value):
-    return {"amount": f"{value // 100}.{value % 100:02}", "currency": "CNY"}
 
 
 def test_the_proof_package_is_computed_anew_to_the_same_bytes(sale, tmp_path):

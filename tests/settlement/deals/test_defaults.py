@@ -271,31 +271,3 @@ def test_a_worker_that_dies_after_the_forfeiture_loses_nothing(sale) -> None:
     assert balances(sale)["forfeited"] == -DEPOSIT
     assert sale.sql("SELECT count(*) FROM forfeitures") == [(1,)]
     check_ties(sale)
-
-
-def test_two_winners_of_one_package_keep_their_deposits_and_nothing_is_distributed(sale) -> None:
-    """Lots are names only: which case is whose is not known, so the whole tape is sold to neither."""
-    queue(sale, next_waits=False)
-    with sale.sessions.begin() as session:
-        second = Award(
-            auction_id=sale.auction_id, listing_id=sale.listing_id, package_id=sale.package_id, slot=2,
-            seller_organisation_id=sale.people.seller.organisation_id, currency="CNY", terms=AwardTerms().document(),
-            registration_id=sale.registrations["other_buyer"], state=auctions.AwardState.PENDING, price_minor=NEXT,
-            created_at=sale.clock.now(), in_force_at=sale.clock.now(), lots=["B"],
-        )  # fmt: skip
-        session.add(second)
-        session.flush()
-        event = AuctionAwarded(second.id, sale.auction_id, sale.listing_id, sale.package_id)
-        outbox.publish(session, event, at=sale.clock.now())
-    sale.work()
-    finance = sale.api.as_(sale.people.finance)
-    rows = finance.ok("GET", "/deals")["items"]
-    assert [row["deposit"] for row in rows] == [yuan(DEPOSIT)] * 2
-    assert {one["registration_id"] for one in sale.orders()} == {str(sale.registrations["third_buyer"])}
-    deal = next(row for row in rows if row["price"] == yuan(PRICE))
-    sale.statement((PRICE - DEPOSIT, deal["reference"], "buyer"))
-    for who in (sale.people.seller, sale.people.buyer):
-        sale.api.as_(who).ok("POST", f"/deals/{deal['id']}/sign-contract")
-    answer = finance.post(f"/deals/{deal['id']}/distribute")
-    assert (answer.status_code, answer.get_json()["code"]) == (409, "package_shared")
-    assert sale.sql("SELECT count(*) FROM allocations") == [(0,)]

@@ -23,7 +23,7 @@ def tables() -> list[list[list[str]]]:
     return [rows[2:] for rows in found if rows]
 
 
-CHART_TABLE, EXAMPLE, LEFT, DEFAULT, _, CONTROL_TABLE = tables()
+CHART_TABLE, EXAMPLE, LEFT, DEFAULT, _, CARD, CONTROL_TABLE = tables()
 
 
 def minor(text: str) -> int:

@@ -142,6 +142,8 @@ def test_every_pair_of_state_and_verb_of_an_order() -> None:
         (PaymentOrderState.SETTLED, "return"): PaymentOrderState.RETURNED,
         (PaymentOrderState.PROPOSED, "cancel"): PaymentOrderState.CANCELLED,
         (PaymentOrderState.APPROVED, "cancel"): PaymentOrderState.CANCELLED,
+        (PaymentOrderState.SENT, "fail"): PaymentOrderState.CANCELLED,
+        (PaymentOrderState.SETTLED, "fail"): PaymentOrderState.CANCELLED,
     }
 
 

@@ -1,22 +1,17 @@
 """A deposit over HTTP: paid by wire, held, covered, released, paid back; and everything that goes wrong."""
 
-import http.server
 import io
-import json
 import threading
 import uuid
 from datetime import timedelta
-from typing import ClassVar
 
 import pytest
-import stripe
 from sqlalchemy import text
 
 from auctions.domain.lifecycles import RegistrationState
 from auctions.models import Registration
 from marketplace.actor import SYSTEM
-from marketplace.errors import NotFound
-from settlement import deposits, ledger, payments, stripe_rail
+from settlement import deposits, ledger, payments
 from settlement.domain import ledger as books
 from settlement.domain.orders import PaymentPurpose
 from tests.settlement.money.conftest import DEPOSIT, accept
@@ -402,155 +397,3 @@ def test_the_books_are_readable(api, people, sessions, registration, statement, 
     entries = auditor.ok("GET", f"/ledger-entries?account=deposits:{mine.id}")["items"]
     assert [line["amount"]["amount"] for line in entries[0]["lines"]] == ["100000.00", "-100000.00"]
     assert api.as_(people.seller).get("/ledger-entries").status_code == 403
-
-
-def signed(payload: str, secret: str = "whsec_test") -> dict[str, str]:
-    header = stripe.WebhookSignature.generate_signature_header(payload, secret)
-    return {"Stripe-Signature": header}
-
-
-def event(kind: str, intent: str, *, reference: str = "", amount: int = DEPOSIT, name: str | None = None) -> str:
-    return json.dumps(
-        {
-            "id": name or f"evt_{uuid.uuid4().hex}",
-            "type": kind,
-            "data": {
-                "object": {
-                    "id": intent,
-                    "object": "payment_intent",
-                    "amount_received": amount,
-                    "currency": "cny",
-                    "metadata": {"deposit_reference": reference},
-                }
-            },
-        }
-    )
-
-
-def send(api, payload: str, headers: dict[str, str] | None = None):
-    return api.post("/stripe/webhook", data=payload, headers=signed(payload) if headers is None else headers)
-
-
-def test_a_card_payment_covers_like_a_wire_once(api, sessions, registration, people) -> None:
-    mine = registration()
-    late = event("payment_intent.created", "pi_1", reference=mine.reference)
-    paid = event("payment_intent.succeeded", "pi_1", reference=mine.reference)
-    assert send(api, paid).get_json()["outcome"] == "exact"
-    assert send(api, paid).get_json()["outcome"] == "exact"
-    assert send(api, late).get_json()["outcome"] == "ignored"
-    other_event = event("payment_intent.succeeded", "pi_1", reference=mine.reference)
-    assert send(api, other_event).get_json()["outcome"] == "known_payment"
-    assert covered(sessions, mine)
-    with sessions() as session:
-        assert ledger.balance(session, "stripe", currency="CNY") == DEPOSIT
-        assert deposits.held(session, registration_id=mine.id, currency="CNY") == DEPOSIT
-    (order,) = api.as_(people.finance).ok("POST", f"/registrations/{mine.id}/release-deposit", json={"reason": "lost"})[
-        "items"
-    ]
-    assert (order["rail"], order["payee_account"]) == ("stripe", "pi_1")
-
-
-def test_a_card_payment_for_nothing_we_know_stays_unapplied(api, sessions) -> None:
-    assert (
-        send(api, event("payment_intent.succeeded", "pi_9", reference="DP-X")).get_json()["outcome"]
-        == "unknown_reference"
-    )
-    with sessions() as session:
-        (row,) = ledger.balances(session, prefix="unapplied:")
-        assert row.balance_minor == -DEPOSIT
-
-
-def test_an_unsigned_event_is_refused(api, sessions) -> None:
-    payload = event("payment_intent.succeeded", "pi_1")
-    for headers in ({}, {"Stripe-Signature": "t=1,v1=00"}, signed(payload, "whsec_other"), signed(payload + " ")):
-        response = send(api, payload, headers)
-        assert (response.status_code, response.get_json()["code"]) == (400, "signature_wrong"), response.text
-    for rubbish in ("[]", "{}", "{", '{"id": 1, "type": "x"}'):
-        assert send(api, rubbish).status_code == 400
-    with sessions() as session:
-        assert session.execute(text("SELECT count(*) FROM webhook_events")).scalar_one() == 0
-
-
-def test_without_a_key_card_payments_say_so(api, people, registration) -> None:
-    mine = registration()
-    response = api.as_(people.buyer).post(f"/registrations/{mine.id}/card-payments")
-    assert (response.status_code, response.get_json()["code"]) == (503, "stripe_off")
-
-
-class FakeStripe(http.server.BaseHTTPRequestHandler):
-    """Answers like Stripe's PaymentIntents as far as we use them: one object for one idempotency key."""
-
-    intents: ClassVar[dict[str, dict]] = {}
-
-    def do_POST(self) -> None:
-        form = self.rfile.read(int(self.headers["Content-Length"])).decode()
-        key = self.headers["Idempotency-Key"]
-        made = {"id": f"pi_{len(self.intents)}", "object": "payment_intent", "client_secret": "s", "form": form}
-        self.answer(self.intents.setdefault(key, made))
-
-    def do_GET(self) -> None:
-        name = self.path.rsplit("/", 1)[1]
-        self.answer(next(intent for intent in self.intents.values() if intent["id"] == name))
-
-    def answer(self, value: dict) -> None:
-        body = json.dumps(value).encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
-
-
-@pytest.fixture
-def stripe_client():
-    FakeStripe.intents.clear()
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), FakeStripe)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    address = f"http://127.0.0.1:{server.server_address[1]}"
-    client = stripe.StripeClient(
-        "sk_test_x", base_addresses={"api": address}, http_client=stripe.UrllibClient(proxy=None), max_network_retries=0
-    )
-    yield client
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
-def test_a_repeated_card_payment_is_one_intent(sessions, people, registration, stripe_client, clock) -> None:
-    mine = registration()
-
-    def start(actor, client=stripe_client):
-        with sessions.begin() as session:
-            return stripe_rail.start_card_payment(
-                session, registration_id=mine.id, client=client, actor=actor, at=clock.now()
-            )
-
-    first, second = start(people.buyer.actor), start(people.buyer.actor)
-    assert first.payment.id == second.payment.id
-    assert first.client_secret == second.client_secret == "s"
-    (key,) = FakeStripe.intents
-    assert key == f"deposit:{mine.id}"
-    assert "amount=10000000" in FakeStripe.intents[key]["form"]
-    assert mine.reference in FakeStripe.intents[key]["form"]
-    with pytest.raises(NotFound):
-        start(people.other_buyer.actor)
-    dead = stripe.StripeClient(
-        "sk_test_x",
-        base_addresses={"api": "http://127.0.0.1:9"},
-        http_client=stripe.UrllibClient(proxy=None),
-        max_network_retries=0,
-    )
-    with pytest.raises(stripe_rail.StripeFailed):
-        start(people.buyer.actor, dead)
-
-
-def test_a_card_cannot_carry_a_large_deposit(sessions, people, registration, stripe_client, clock) -> None:
-    mine = registration(deposit=stripe_rail.MAX_MINOR + 1)
-    with sessions() as session, pytest.raises(stripe_rail.AboveCardLimit):
-        stripe_rail.start_card_payment(
-            session, registration_id=mine.id, client=stripe_client, actor=people.buyer.actor, at=clock.now()
-        )

@@ -1,0 +1,180 @@
+"""Notices of assignment: written for every borrower of a settled deal by a job, then sent, delivered or returned.
+
+The seller tells its borrowers; each paper opens one identity, which is recorded, and is kept as it was written. The
+buyer, who needs the proof, reads the same papers.
+"""
+
+import uuid
+from datetime import date, datetime
+from typing import Any, Final
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from marketplace import audit, db, files, jobs, runtime
+from marketplace.actor import Actor
+from marketplace.cases import service as cases
+from marketplace.files import StoredFile
+from marketplace.jobs import Job, Progress
+from settlement import after_sale_papers, closings, deals
+from settlement.closing_models import AssignmentNotice, CaseClosing
+from settlement.deal_models import Deal
+from settlement.domain.assignment import (
+    NOTICE,
+    AssignmentNoticeNotFound,
+    DeliveredBeforeSent,
+    DeliveryChannel,
+    NoticeState,
+    TitleNotPassed,
+)
+from settlement.domain.deal import DealState
+from settlement.statement_jobs import actor_of, plain_actor
+
+WRITE_JOB: Final = "settlement.write_assignment_notices"
+BLOCK: Final = 50
+"""Notices after which a job says how far it is."""
+
+
+def enqueue(session: Session, *, deal_id: uuid.UUID, actor: Actor, at: datetime) -> Job:
+    """Ask for a notice to every borrower of a deal that has none yet; raise `DealNotFound`, `TitleNotPassed`."""
+    _require_settled(session, deal_id, actor=actor)
+    arguments = {"deal_id": str(deal_id), "actor": plain_actor(actor)}
+    return jobs.enqueue(session, name=WRITE_JOB, arguments=arguments, actor=actor, at=at)
+
+
+def _require_settled(session: Session, deal_id: uuid.UUID, *, actor: Actor) -> Deal:
+    deal = deals.get_deal(session, deal_id, actor=actor)
+    if deal.state is not DealState.SETTLED:
+        raise TitleNotPassed(deal.state.value)
+    return deal
+
+
+def write_notices(session: Session, arguments: dict[str, Any], progress: Progress, at: datetime) -> dict[str, Any]:
+    """The job: write, keep and count the notices that are missing; again it writes only what is missing still."""
+    actor = actor_of(arguments["actor"])
+    deal = _require_settled(session, uuid.UUID(arguments["deal_id"]), actor=actor)
+    closings.freeze_cases(session, deal_id=deal.id, actor=actor, at=at)
+    told = select(AssignmentNotice.case_id).where(AssignmentNotice.deal_id == deal.id)
+    query = select(CaseClosing.case_id, CaseClosing.case_key).where(
+        CaseClosing.deal_id == deal.id, CaseClosing.case_id.not_in(told)
+    )
+    missing = session.execute(query.order_by(CaseClosing.case_key)).all()
+    view = deals.with_names(session, [deal])[0]
+    for number, (case_id, case_key) in enumerate(missing, start=1):
+        _write(session, view, case_id=case_id, case_key=case_key, actor=actor, at=at)
+        if number % BLOCK == 0 or number == len(missing):
+            session.flush()
+            progress(number, len(missing), "notices")
+    return {"written": len(missing)}
+
+
+def _write(
+    session: Session, view: deals.DealView, *, case_id: uuid.UUID, case_key: str, actor: Actor, at: datetime
+) -> None:
+    current = runtime.current()
+    reason = f"assignment notice, {view.deal.reference}"
+    identities = cases.reveal_identities(session, case_id, reason=reason, vault=current.vault, actor=actor, at=at)
+    borrower = next(one.name for one in identities if one.role.value == "borrower")
+    content = after_sale_papers.assignment_notice(view, borrower=borrower, case_key=case_key, at=at)
+    kept = files.store(
+        session,
+        current.files,
+        content=content,
+        name=f"assignment-notice-{case_key}.pdf",
+        media_type="application/pdf",
+        actor=actor,
+        at=at,
+    )
+    session.add(
+        AssignmentNotice(
+            id=db.new_id(),
+            deal_id=view.deal.id,
+            case_id=case_id,
+            case_key=case_key,
+            state=NOTICE.initial,
+            file_id=kept.id,
+            written_at=at,
+        )
+    )
+
+
+def get_notice(session: Session, *, notice_id: uuid.UUID, actor: Actor) -> AssignmentNotice:
+    """Return a notice of a deal that the actor may see; raise `AssignmentNoticeNotFound`, `DealNotFound`."""
+    row = session.get(AssignmentNotice, notice_id)
+    if row is None:
+        raise AssignmentNoticeNotFound(notice_id)
+    deals.get_deal(session, row.deal_id, actor=actor)
+    return row
+
+
+def list_notices(
+    session: Session,
+    *,
+    deal_id: uuid.UUID,
+    state: NoticeState | None,
+    cursor: str | None,
+    limit: int,
+    actor: Actor,
+) -> db.Page[AssignmentNotice]:
+    """Return a page of the notices of a deal, newest first; raise `DealNotFound`."""
+    deals.get_deal(session, deal_id, actor=actor)
+    query = select(AssignmentNotice).where(AssignmentNotice.deal_id == deal_id)
+    if state is not None:
+        query = query.where(AssignmentNotice.state == state)
+    return db.page(session, query, key_column=AssignmentNotice.id, cursor=cursor, limit=limit)
+
+
+def paper(session: Session, *, notice_id: uuid.UUID, actor: Actor, at: datetime) -> bytes:
+    """Return a notice as it was written, and record who read it; it names the borrower. Raises as `get_notice`."""
+    row = get_notice(session, notice_id=notice_id, actor=actor)
+    audit.record(session, actor=actor, at=at, subject=row, verb="read")
+    return runtime.current().files.get(session.get_one(StoredFile, row.file_id).sha256)
+
+
+def send(
+    session: Session,
+    *,
+    notice_id: uuid.UUID,
+    channel: DeliveryChannel,
+    on: date,
+    proof: str,
+    actor: Actor,
+    at: datetime,
+) -> AssignmentNotice:
+    """Record that a notice was sent; raise as `get_notice`, `IllegalMove`."""
+    row = _lock(session, notice_id, actor=actor)
+    NOTICE.move(row.state, "send")
+    row.channel, row.sent_on, row.proof = channel, on, proof
+    audit.transition(session, row, "send", lifecycle=NOTICE, actor=actor, at=at, reason=proof)
+    session.flush()
+    return row
+
+
+def deliver(
+    session: Session, *, notice_id: uuid.UUID, on: date, proof: str, actor: Actor, at: datetime
+) -> AssignmentNotice:
+    """Record with its proof that a notice arrived: from that day the transfer binds the borrower.
+
+    Raises as `send`, and `DeliveredBeforeSent`.
+    """
+    row = _lock(session, notice_id, actor=actor)
+    NOTICE.move(row.state, "deliver")
+    if row.sent_on is not None and on < row.sent_on:
+        raise DeliveredBeforeSent(row.sent_on)
+    row.delivered_on, row.proof = on, proof
+    audit.transition(session, row, "deliver", lifecycle=NOTICE, actor=actor, at=at, reason=proof)
+    session.flush()
+    return row
+
+
+def send_back(session: Session, *, notice_id: uuid.UUID, reason: str, actor: Actor, at: datetime) -> AssignmentNotice:
+    """Record that a notice came back undelivered; raise as `send`."""
+    row = _lock(session, notice_id, actor=actor)
+    audit.transition(session, row, "return", lifecycle=NOTICE, actor=actor, at=at, reason=reason)
+    session.flush()
+    return row
+
+
+def _lock(session: Session, notice_id: uuid.UUID, *, actor: Actor) -> AssignmentNotice:
+    get_notice(session, notice_id=notice_id, actor=actor)
+    return session.get_one(AssignmentNotice, notice_id, with_for_update=True, populate_existing=True)

@@ -1,0 +1,67 @@
+"""Notice of assignment (债权转让通知): a transfer binds a borrower once it has been told (Civil Code 546). Pure."""
+
+import enum
+import uuid
+from datetime import date
+from typing import Final
+
+from marketplace.errors import Conflict, Invalid, NotFound
+from marketplace.lifecycle import Lifecycle
+
+
+class NoticeState(enum.StrEnum):
+    """Where the notice to the borrower of a case stands."""
+
+    WRITTEN = "written"
+    SENT = "sent"
+    DELIVERED = "delivered"
+    RETURNED = "returned"
+
+
+NOTICE: Final = Lifecycle(
+    "assignment notice",
+    NoticeState.WRITTEN,
+    (
+        (NoticeState.WRITTEN, "send", NoticeState.SENT),
+        (NoticeState.SENT, "deliver", NoticeState.DELIVERED),
+        (NoticeState.SENT, "return", NoticeState.RETURNED),
+        (NoticeState.RETURNED, "send", NoticeState.SENT),
+    ),
+)
+"""`returned` came back undelivered and may be sent again, another way; from `delivered` on the transfer binds."""
+
+
+class DeliveryChannel(enum.StrEnum):
+    """By which way a borrower is told."""
+
+    REGISTERED_MAIL = "registered_mail"
+    COURIER = "courier"
+    IN_PERSON = "in_person"
+    NOTARY = "notary"
+    NEWSPAPER = "newspaper"
+    ELECTRONIC = "electronic"
+
+
+class AssignmentNoticeNotFound(NotFound):
+    """There is no such notice, or its deal is not the actor's."""
+
+    def __init__(self, notice_id: uuid.UUID) -> None:
+        super().__init__("assignment notice", notice_id)
+
+
+class TitleNotPassed(Conflict):
+    """The cases are not the buyer's yet: there is nothing to tell."""
+
+    code = "title_not_passed"
+
+    def __init__(self, state: str) -> None:
+        super().__init__(f"The deal is {state}: borrowers are told once its cases are the buyer's.", state=state)
+
+
+class DeliveredBeforeSent(Invalid):
+    """A notice cannot arrive before it was sent."""
+
+    code = "delivered_before_sent"
+
+    def __init__(self, sent_on: date) -> None:
+        super().__init__(f"The notice was sent on {sent_on.isoformat()}; it arrived on that day or later.")

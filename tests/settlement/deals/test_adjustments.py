@@ -1,0 +1,194 @@
+"""After the closing: collections, price adjustments, cases that go back; two statements from one register."""
+
+import csv
+import io
+
+import pytest
+
+from tests.settlement.deals.closing_steps import agrees, close, decide, entry, minor, yuan
+
+ON = "2026-03-02"
+
+
+def signed(value):
+    return {"amount": f"{'-' * (value < 0)}{yuan(abs(value))['amount']}", "currency": "CNY"}
+
+
+def propose(sale, deal, kind, *, amount=None, cases=(), status=201):
+    body = {"kind": kind, "value_on": ON, "reason": f"{kind} agreed"}
+    body["cases"] = [{"case_key": key, "amount": None if value is None else signed(value)} for key, value in cases]
+    if amount is not None:
+        body["amount"] = signed(amount)
+    return sale.api.as_(sale.people.finance).ok("POST", f"/deals/{deal['id']}/adjustments", status, json=body)
+
+
+def approve(sale, row):
+    return decide(sale, "adjustments", row).get_json()
+
+
+def true_ups(sale, deal):
+    of = {who: sale.api.as_(getattr(sale.people, who)) for who in ("buyer", "seller")}
+    return {who: api.ok("GET", f"/deals/{deal['id']}/true-up") for who, api in of.items()}
+
+
+def prices(sale, deal):
+    rows = sale.api.as_(sale.people.buyer).ok("GET", f"/deals/{deal['id']}/cases")["items"]
+    return {row["case_key"]: minor(row["price"]) for row in rows}
+
+
+def parts(sale, row):
+    rows = sale.api.as_(sale.people.finance).ok("GET", f"/adjustments/{row['id']}/cases")["items"]
+    return {one["case_key"]: minor(one["amount"]) for one in rows}
+
+
+def last_line(sale):
+    return sale.sql("SELECT id FROM statement_lines ORDER BY id DESC LIMIT 1")[0][0]
+
+
+def pay(sale, row, value, who="seller"):
+    """A wire without a reference arrives, and finance pays an adjustment with it."""
+    sale.statement((value, "true-up", who))
+    body = {"statement_line_id": str(last_line(sale))}
+    return sale.api.as_(sale.people.finance).post(f"/adjustments/{row['id']}/settle", json=body)
+
+
+def test_collections_are_handed_over_out_of_the_holdback_and_by_wire(sale):
+    deal = close(sale)
+    held = minor(
+        sale.api.as_(sale.people.finance).ok("POST", f"/deals/{deal['id']}/closing-preview", json={})["holdback"]
+    )
+    row = propose(sale, deal, "collections", cases=[("LN1", held), ("LN2", 700), ("LN3", -200)])
+    assert decide(sale, "adjustments", row, who="finance").get_json()["code"] == "same_person"
+    assert true_ups(sale, deal)["buyer"]["lines"] == []
+    row = approve(sale, row)
+    assert (row["state"], minor(row["covered"]), minor(row["open"])) == ("approved", held, 500)
+    assert parts(sale, row) == {"LN1": held, "LN2": 700, "LN3": -200}
+    found = true_ups(sale, deal)
+    assert [minor(found["buyer"][name]) for name in ("total", "paid", "open")] == [held + 500, held, 500]
+    assert [minor(found["seller"][name]) for name in ("total", "paid", "open")] == [-held - 500, -held, -500]
+    row = pay(sale, row, 800).get_json()
+    assert (row["state"], minor(row["open"])) == ("settled", 0)
+    assert entry(sale, "adjustment.covered") == {"holdback": held, "unapplied": 500, "payable": -held - 500}
+    to_buyer = [minor(one["amount"]) for one in sale.orders() if one["source_kind"] == "adjustment_cover"]
+    assert sorted(to_buyer) == [500, held]
+    assert pay(sale, row, 1).get_json()["code"] == "illegal_move"
+    agrees(sale, deal)
+
+
+def test_a_price_adjustment_is_shared_by_price_both_ways(sale):
+    deal = close(sale)
+    down = approve(sale, propose(sale, deal, "price", amount=10_000))
+    assert sum(parts(sale, down).values()) == 10_000
+    assert down["state"] == "settled"
+    up = approve(sale, propose(sale, deal, "price", amount=-3_333))
+    assert (up["state"], minor(up["open"])) == ("approved", -3_333)
+    assert sum(parts(sale, up).values()) == -3_333
+    assert pay(sale, up, 3_333, "buyer").get_json()["state"] == "settled"
+    assert minor(true_ups(sale, deal)["buyer"]["total"]) == 10_000 - 3_333
+    agrees(sale, deal)
+
+
+def test_a_removed_case_gives_back_its_price_once(sale):
+    deal = close(sale)
+    price = prices(sale, deal)
+    reduced = approve(sale, propose(sale, deal, "price", amount=10_000))
+    row = approve(sale, propose(sale, deal, "removal", cases=[("LN1", None)]))
+    assert minor(row["amount"]) == price["LN1"] - parts(sale, reduced)["LN1"]
+    again = propose(sale, deal, "removal", cases=[("LN1", None)], status=409)
+    assert again["code"] == "case_returned"
+    assert propose(sale, deal, "collections", cases=[("LN1", 1)], status=409)["code"] == "case_returned"
+    later = propose(sale, deal, "price", amount=500)
+    assert "LN1" not in parts(sale, later)
+
+
+def test_a_case_is_sold_back_within_the_warranty_less_what_the_buyer_collected(sale):
+    deal = close(sale)
+    row = propose(sale, deal, "repurchase", cases=[("LN2", 5_000)])
+    assert minor(row["amount"]) == prices(sale, deal)["LN2"] - 5_000
+    case = {"case_key": "LN3", "amount": None}
+    body = {"kind": "repurchase", "value_on": "2026-06-01", "reason": "late", "cases": [case]}
+    late = sale.api.as_(sale.people.finance).post(f"/deals/{deal['id']}/adjustments", json=body)
+    assert (late.status_code, late.get_json()["code"]) == (409, "warranty_over")
+
+
+def test_without_a_warranty_nothing_is_sold_back(sale):
+    deal = sale.sell()
+    assert propose(sale, deal, "repurchase", cases=[("LN2", None)], status=409)["code"] == "warranty_over"
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "code"),
+    [
+        ("collections", {"cases": [("LN99", 1)]}, "unknown_case"),
+        ("collections", {"cases": [("LN1", 1), ("LN1", 1)]}, "unknown_case"),
+        ("collections", {"cases": [("LN1", 1), ("LN2", -1)]}, "adjustment_out_of_bounds"),
+        ("collections", {}, "adjustment_out_of_bounds"),
+        ("price", {}, "adjustment_out_of_bounds"),
+        ("price", {"amount": 1_000_000_02}, "adjustment_out_of_bounds"),
+        ("removal", {}, "adjustment_out_of_bounds"),
+        ("removal", {"cases": [("LN1", 1_000_000_00)]}, "adjustment_out_of_bounds"),
+    ],
+)
+def test_what_cannot_be_is_refused(sale, kind, given, code):
+    assert propose(sale, sale.sell(), kind, status=422, **given)["code"] == code
+
+
+def test_only_what_is_approved_is_seen_and_only_by_the_parties(sale):
+    deal = close(sale)
+    row = propose(sale, deal, "price", amount=100)
+    buyer = sale.api.as_(sale.people.buyer)
+    assert buyer.ok("GET", f"/deals/{deal['id']}/adjustments")["items"] == []
+    assert buyer.get(f"/adjustments/{row['id']}").status_code == 404
+    approve(sale, row)
+    assert [one["id"] for one in buyer.ok("GET", f"/deals/{deal['id']}/adjustments")["items"]] == [row["id"]]
+    stranger = sale.api.as_(sale.people.other_buyer)
+    for path in (f"/adjustments/{row['id']}", f"/deals/{deal['id']}/true-up", f"/deals/{deal['id']}/figures"):
+        assert stranger.get(path).status_code == 404
+    assert buyer.get(f"/deals/{deal['id']}/true-up?party=seller").status_code == 404
+    assert buyer.post(f"/deals/{deal['id']}/adjustments", json={}).status_code == 403
+
+
+def test_every_figure_is_the_sum_of_the_rows_it_links_to(sale):
+    deal = close(sale)
+    approve(sale, propose(sale, deal, "collections", cases=[("LN1", 300), ("LN2", 200)]))
+    seller = sale.api.as_(sale.people.seller)
+    figures = seller.ok("GET", f"/deals/{deal['id']}/figures")["items"]
+    amounts = {one["figure"]: minor(one["amount"]) for one in figures}
+    for one in figures:
+        rows, cursor = [], None
+        while True:
+            query = {"limit": 2} | ({"cursor": cursor} if cursor else {})
+            page = seller.ok("GET", one["href"].removeprefix("/api/v1"), query_string=query)
+            rows += page["items"]
+            cursor = page["next"]
+            if cursor is None:
+                break
+        assert (len(rows), sum(minor(row["amount"]) for row in rows)) == (one["rows"], minor(one["amount"]))
+        assert len({row["id"] for row in rows}) == len(rows)
+    assert (amounts["price"], amounts["deposit"]) == (minor(deal["price"]), minor(deal["deposit"]))
+    assert (amounts["received"], amounts["net"]) == (minor(deal["received"]), minor(deal["net"]))
+    assert amounts["price"] == amounts["deductions"] + amounts["net"]
+    assert (amounts["adjustments"], amounts["adjustments_paid"]) == (500, 500)
+    buyer = sale.api.as_(sale.people.buyer)
+    of_buyer = {one["figure"] for one in buyer.ok("GET", f"/deals/{deal['id']}/figures")["items"]}
+    assert of_buyer == {"price", "deposit", "received", "adjustments", "adjustments_paid"}
+    assert buyer.get(f"/deals/{deal['id']}/figures/net").status_code == 404
+    assert buyer.get(f"/deals/{deal['id']}/figures/nothing").status_code == 404
+
+
+def test_the_papers_say_what_the_register_says(sale):
+    deal = close(sale)
+    approve(sale, propose(sale, deal, "collections", cases=[("LN1", 300)]))
+    for who, sign in (("buyer", ""), ("seller", "-")):
+        api = sale.api.as_(getattr(sale.people, who))
+        for language in ("zh", "en"):
+            query = {"format": "pdf", "language": language}
+            assert api.get(f"/deals/{deal['id']}/true-up/file", query_string=query).data.startswith(b"%PDF")
+        assert api.get(f"/deals/{deal['id']}/true-up/file?format=xlsx").data.startswith(b"PK")
+        text = api.get(f"/deals/{deal['id']}/true-up/file?format=csv&language=en").data.decode("utf-8-sig")
+        rows = list(csv.reader(io.StringIO(text)))
+        assert [row[3] for row in rows[1:]] == [f"{sign}3.00", f"{sign}3.00"]
+        cases = api.get(f"/deals/{deal['id']}/cases/file?format=csv&language=en").data.decode("utf-8-sig")
+        heads = next(csv.reader(io.StringIO(cases)))
+        assert heads == (["Case", "Price"] if who == "buyer" else ["Case", "Price", "Net", "Proceeds", "Costs",
+                         "Interest", "Principal", "Above the claim"])  # fmt: skip

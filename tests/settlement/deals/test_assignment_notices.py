@@ -1,0 +1,73 @@
+"""Assignment notices: a paper for every borrower, written once, sent, come back, delivered with proof."""
+
+import io
+
+import pypdf
+import pytest
+
+BODY = {"channel": "registered_mail", "on": "2026-03-03", "proof": "EMS 1"}
+
+
+def written(sale):
+    """A settled deal whose borrowers each have a notice; its path and the notices by case."""
+    deal = sale.sell()
+    path = f"/deals/{deal['id']}/assignment-notices"
+    job = sale.api.as_(sale.people.seller).ok("POST", path, 202)
+    sale.work()
+    status = sale.api.as_(sale.people.seller).ok("GET", f"/jobs/{job['id']}")
+    assert (status["done"], status["total"], status["result"]) == (5, 5, {"written": 5})
+    items = sale.api.as_(sale.people.buyer).ok("GET", path)["items"]
+    return path, {row["case_key"]: row for row in items}
+
+
+def test_every_borrower_is_told_once_by_name(sale):
+    path, notices = written(sale)
+    assert sorted(notices) == ["LN1", "LN10", "LN2", "LN3", "LN4"]
+    seller = sale.api.as_(sale.people.seller)
+    seller.ok("POST", path, 202)
+    sale.work()
+    assert len(seller.ok("GET", path)["items"]) == 5
+    buyer = sale.api.as_(sale.people.buyer)
+    paper = buyer.post(f"/assignment-notices/{notices['LN3']['id']}/paper").data
+    text = pypdf.PdfReader(io.BytesIO(paper)).pages[0].extract_text()
+    assert "张三3" in text
+    assert "LN3" in text
+    assert sale.sql("SELECT count(*) FROM audit_records WHERE verb = 'reveal_identities'") == [(5,)]
+    assert sale.sql("SELECT count(*) FROM audit_records WHERE verb = 'read'") == [(1,)]
+
+
+def test_a_notice_is_sent_comes_back_is_sent_again_and_delivered_with_proof(sale):
+    _, notices = written(sale)
+    seller = sale.api.as_(sale.people.seller)
+    at = f"/assignment-notices/{notices['LN1']['id']}"
+    early = seller.post(f"{at}/deliver", json={"on": "2026-03-04", "proof": "signed"})
+    assert early.get_json()["code"] == "illegal_move"
+    assert seller.ok("POST", f"{at}/send", json=BODY)["state"] == "sent"
+    assert seller.ok("POST", f"{at}/return", json={"reason": "moved away"})["state"] == "returned"
+    again = seller.ok("POST", f"{at}/send", json={**BODY, "channel": "notary", "on": "2026-03-10"})
+    assert (again["channel"], again["sent_on"]) == ("notary", "2026-03-10")
+    wrong = seller.post(f"{at}/deliver", json={"on": "2026-03-09", "proof": "signed"})
+    assert (wrong.status_code, wrong.get_json()["code"]) == (422, "delivered_before_sent")
+    done = seller.ok("POST", f"{at}/deliver", json={"on": "2026-03-11", "proof": "signed by the borrower"})
+    assert (done["state"], done["delivered_on"]) == ("delivered", "2026-03-11")
+    path = f"/deals/{done['deal_id']}/assignment-notices"
+    assert [row["id"] for row in seller.ok("GET", path, query_string={"state": "delivered"})["items"]] == [done["id"]]
+
+
+@pytest.mark.parametrize("who", ["other_buyer", "other_seller"])
+def test_nobody_else_sees_a_notice(sale, who):
+    path, notices = written(sale)
+    api = sale.api.as_(getattr(sale.people, who))
+    assert api.get(path).status_code == 404
+    assert api.post(f"/assignment-notices/{notices['LN1']['id']}/paper").status_code == 404
+    assert (
+        sale.api.as_(sale.people.buyer).post(f"/assignment-notices/{notices['LN1']['id']}/send", json=BODY).status_code
+        == 403
+    )
+
+
+def test_nobody_is_told_before_the_cases_have_passed(sale):
+    sale.award()
+    sale.work()
+    refused = sale.api.as_(sale.people.seller).post(f"/deals/{sale.deal()['id']}/assignment-notices")
+    assert refused.get_json()["code"] == "title_not_passed"

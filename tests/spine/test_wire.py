@@ -1,0 +1,88 @@
+"""Statements in a pipeline: few exchanges, failures where they belong, names that live as long as the connection."""
+
+import uuid
+from datetime import UTC, date, datetime
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from marketplace import db
+
+
+def test_values_come_back_as_they_went(sessions):
+    values = {"one": 7, "two": "Ω'", "three": b"\x00\\x", "four": uuid.UUID(int=5), "five": None,
+              "six": date(2026, 3, 2), "seven": datetime(2026, 3, 2, 9, 30, tzinfo=UTC), "eight": True}  # fmt: skip
+    kinds = ("bigint", "text", "bytea", "uuid", "text", "date", "timestamptz", "boolean")
+    columns = ", ".join(f"%({name})s::{kind} AS {name}" for name, kind in zip(values, kinds, strict=True))
+    with sessions() as session, db.pipelined(session):
+        row = db.rows(session, f"SELECT {columns}, %(one)s::bigint + 1 AS more", values)[0]
+    assert row._asdict() == values | {"more": 8}
+
+
+def test_arrays_are_texts(sessions):
+    ids, words = [uuid.uuid4(), uuid.uuid4()], [b"", b"\xff\\", b'",{']
+    with sessions() as session:
+        row = db.rows(
+            session, "SELECT %(ids)s::uuid[] AS ids, %(words)s::bytea[] AS words",
+            {"ids": db.array(ids), "words": db.array(words)},
+        )[0]  # fmt: skip
+    assert (row.ids, row.words) == (ids, words)
+
+
+def test_a_commit_carries_the_last_statement(sessions):
+    with sessions.begin() as session:
+        session.execute(text("CREATE TABLE kept (n integer PRIMARY KEY)"))
+    with sessions() as session, db.pipelined(session):
+        asked = [db.Asked(session, "SELECT %(n)s::int AS n", {"n": n}) for n in (1, 2)]
+        db.tell(session, "INSERT INTO kept VALUES (%(n)s)", {"n": 1})
+        db.commit(session)
+        assert [one.rows()[0].n for one in asked] == [1, 2]
+    with sessions() as session, db.pipelined(session):
+        db.tell(session, "INSERT INTO kept VALUES (%(n)s)", {"n": 2})
+    with sessions() as session:
+        assert session.scalars(text("SELECT n FROM kept")).all() == [1]
+
+
+def test_a_failure_is_raised_at_the_commit_and_the_connection_is_good_again(sessions):
+    with sessions.begin() as session:
+        session.execute(text("CREATE TABLE once (n integer PRIMARY KEY)"))
+
+    def twice():
+        with sessions() as session, db.pipelined(session):
+            for _ in range(2):
+                db.tell(session, "INSERT INTO once VALUES (%(n)s)", {"n": 1})
+            db.commit(session)
+
+    for _ in range(3):
+        with pytest.raises(DBAPIError, match="duplicate key"):
+            twice()
+        with sessions() as session:
+            assert session.scalar(text("SELECT count(*) FROM once")) == 0
+
+
+def test_what_was_asked_after_the_pipeline_sees_the_same_transaction(sessions):
+    with sessions() as session:
+        with db.pipelined(session):
+            here = db.rows(session, "SELECT txid_current() AS id", {})[0].id
+            db.end_pipeline(session)
+            assert session.scalar(text("SELECT txid_current()")) == here
+        assert session.scalar(text("SELECT txid_current()")) == here
+
+
+def test_the_drivers_own_statements_do_not_drop_ours_after_a_rollback(sessions):
+    """psycopg drops every prepared statement of a connection when a transaction in which it has some is rolled back."""
+
+    def ours():
+        with sessions() as session, db.pipelined(session):
+            assert db.rows(session, "SELECT 1 AS n", {})[0].n == 1
+            db.commit(session)
+
+    def theirs():
+        with sessions() as session:
+            for _ in range(8):
+                session.execute(text("SELECT :n + 1"), {"n": 1})
+            session.rollback()
+
+    for work in (theirs, ours, theirs, ours, theirs, ours):
+        work()
