@@ -19,8 +19,9 @@ def find_conflicts_again(session: Session, payload: Mapping[str, Any], at: datet
     conflicts.find_again(session, organisation_id=organisation_id, vault=current().vault, at=at)
 
 
-def find_conflicts_of_names(session: Session, _payload: Mapping[str, Any], at: datetime) -> None:
+def find_conflicts_of_names(session: Session, payload: Mapping[str, Any], at: datetime) -> None:
     """`cases.names_fingerprinted`: obligors of old tapes can be met by name now, by whoever is registered already."""
+    del payload
     conflicts.find_again(session, organisation_id=None, vault=current().vault, at=at)
 
 

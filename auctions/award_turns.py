@@ -130,7 +130,7 @@ def _end_when_nobody_is_left(
     """Free the package once nothing of it is awarded or waited for; until then, the lots that nobody has any more."""
     left = any(row.state in awards.IN_FORCE or row.state is AwardState.WAITING for row in rows)
     if left or not packages.is_whole(session, award.package_id):
-        lots.let_go(session, session.get_one(Listing, award.listing_id), rows, at=at)
+        lots.let_go(session, session.get_one(Listing, award.listing_id), awards=rows, at=at)
     else:
         packages.unlist_package(session, award.package_id, actor=actor, at=at)
     if left:

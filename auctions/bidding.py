@@ -69,15 +69,16 @@ def decide_batch(
     An answer holds once the caller has committed. A failure of one attempt is its answer and touches no other; what is
     raised instead (a lost connection, a violated constraint) means that nothing of the batch was decided.
     """
-    return decide(session, look(session, auction_id), auction_id=auction_id, attempts=attempts).answers()
+    looked = look(session, auction_id=auction_id)
+    return decide(session, looked=looked, auction_id=auction_id, attempts=attempts).answers()
 
 
-def look(session: Session, auction_id: uuid.UUID) -> db.Asked:
+def look(session: Session, *, auction_id: uuid.UUID) -> db.Asked:
     """Ask for the row of an auction without its lock; `decide` goes on from there."""
     return db.Asked(session, _LOOK, {"auction": auction_id})
 
 
-def decide(session: Session, looked: db.Asked, *, auction_id: uuid.UUID, attempts: Sequence[Attempt]) -> Decided:
+def decide(session: Session, *, looked: db.Asked, auction_id: uuid.UUID, attempts: Sequence[Attempt]) -> Decided:
     """Decide a batch as `decide_batch` does; its answers are made of what is returned, best after the commit."""
     if len(attempts) > MAX_BATCH:
         raise ValueError(f"at most {MAX_BATCH} attempts are decided at once")

@@ -118,7 +118,7 @@ def _write_down(
     session.flush()
     if auction.outcome is AuctionOutcome.SOLD:
         made = awards.propose(session, listing=row, auction=auction, proposed=answer["awards"], bidders=bidders, at=at)
-        lots.let_go(session, row, made, at=at)
+        lots.let_go(session, row, awards=made, at=at)
     else:
         packages.unlist_package(session, row.package_id, actor=SYSTEM, at=at)
         outbox.publish(session, events.AuctionFailed(auction.id, row.id, row.package_id), at=at)

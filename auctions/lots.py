@@ -234,7 +234,7 @@ def _cases_in(session: Session, listing_id: uuid.UUID, names: Iterable[str]) -> 
     return session.scalars(query).all()
 
 
-def let_go(session: Session, listing: Listing, awards: Sequence[Award], *, at: datetime) -> packages.Package | None:
+def let_go(session: Session, listing: Listing, *, awards: Sequence[Award], at: datetime) -> packages.Package | None:
     """Let everything leave the package that no award holds or waits for; return the new package, None for nothing.
 
     The caller holds the auction's lock. `auction.lots_unsold` tells of it. A package that was never cut stays whole.

@@ -159,11 +159,12 @@ def modes(url: str, paths: Sequence[str], tokens: list[str]) -> list[Mode]:
 def measure(mode: Mode, ledger: Ledger, prices: dict[str, int], seconds: float) -> None:
     """Run one mode once."""
     with serving(mode.target):
-        load = Load(mode.target.port, mode.paths, mode.target.tokens, seconds, prices)
-        asyncio.run(load.run())
-    if load.others:
-        raise CrossTalk(f"{len(load.others)} answers that nobody expects, such as {load.others[0]!r}")
-    ledger.given += load.accepted
+        loads = [Load(mode.target.port, mode.paths, mode.target.tokens, length, prices) for length in (0.0, seconds)]
+        for load in loads:  # the first waits until every worker has answered
+            asyncio.run(load.run())
+            if load.others:
+                raise CrossTalk(f"{len(load.others)} answers that nobody expects, such as {load.others[0]!r}")
+            ledger.given += load.accepted
     ordered = sorted(load.latencies)
     mode.decided.append(len(ordered) / seconds)
     mode.p99.append(ordered[len(ordered) * 99 // 100] * 1000)

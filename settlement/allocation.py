@@ -61,7 +61,8 @@ def store(session: Session, *, deal_id: uuid.UUID, claims: Claims, amounts: Inte
 
 def _own_segment(session: Session, deal_id: uuid.UUID) -> int | None:
     """Make a partition for a deal, None for one of several deals of its package."""
-    return session.execute(text("SELECT open_allocation_segment(:deal)"), {"deal": deal_id}).scalar_one()
+    segment: int | None = session.execute(text("SELECT open_allocation_segment(:deal)"), {"deal": deal_id}).scalar_one()
+    return segment
 
 
 def _copy(session: Session, table: sql.Identifier, rows: Iterator[bytes]) -> None:

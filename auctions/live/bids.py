@@ -126,10 +126,12 @@ class Bidding:
 
     def _decide(self, auction_id: uuid.UUID, bids: Sequence[Bid]) -> list[Answer]:
         with rsgi.transaction(self._sessions, pipelined=True) as session:
-            looked = bidding.look(session, auction_id)
+            looked = bidding.look(session, auction_id=auction_id)
             admitted = self._admitted(session, bids)
             attempts = [one for one in admitted if isinstance(one, Attempt)]
-            decided = bidding.decide(session, looked, auction_id=auction_id, attempts=attempts) if attempts else None
+            decided = (
+                bidding.decide(session, looked=looked, auction_id=auction_id, attempts=attempts) if attempts else None
+            )
         answers = iter(() if decided is None else decided.answers())
         return [
             _rendered(next(answers) if isinstance(one, Attempt) else one, bid.path)

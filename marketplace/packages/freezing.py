@@ -100,7 +100,7 @@ def freeze_package(session: Session, package_id: uuid.UUID, *, cut_off_on: date,
     _check_dates(session, package, cut_off_on)
     cases.move_cases(session, case_ids=case_ids, verb="bundle", actor=actor, at=at)
     package.cut_off_on, package.frozen_at = cut_off_on, at
-    compute_figures(session, package, cut_off_on, at=at)
+    compute_figures(session, package, cut_off_on=cut_off_on, at=at)
     audit.transition(session, package, "freeze", lifecycle=PACKAGE, actor=actor, at=at)
     session.flush()
     return package
@@ -119,7 +119,7 @@ def _check_dates(session: Session, package: Package, cut_off_on: date) -> None:
         raise BalancesAfterCutOff(len(later), max(later))
 
 
-def compute_figures(session: Session, package: Package, cut_off_on: date, *, at: datetime) -> None:
+def compute_figures(session: Session, package: Package, *, cut_off_on: date, at: datetime) -> None:
     """Write header, tape version 1 and strata of a package whose cases are in place."""
     frozen = frozen_cases(session, package.id)
     header = frozen_header(frozen, currency=package.currency, cut_off_on=cut_off_on, remark=package.remark)

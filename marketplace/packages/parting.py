@@ -92,7 +92,7 @@ def split_package(
     session.flush()
     _move_rows(session, package, part, case_ids)
     part.cut_off_on, part.frozen_at = package.cut_off_on, at
-    compute_figures(session, part, package.cut_off_on, at=at)
+    compute_figures(session, part, cut_off_on=package.cut_off_on, at=at)
     reason = f"split from package {package.id}"
     audit.transition(session, part, "freeze", lifecycle=PACKAGE, actor=actor, at=at, reason=reason)
     session.flush()

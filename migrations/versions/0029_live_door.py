@@ -16,10 +16,12 @@ FORM = "inclusion IS NULL OR (signature IS NOT NULL AND octet_length(inclusion) 
 
 def upgrade() -> None:
     """Add the place; entries of before were signed one by one and have none."""
+    op.execute("SET LOCAL lock_timeout = '5s'")
     op.add_column("auction_events", sa.Column("inclusion", sa.LargeBinary()))
     op.create_check_constraint("inclusion_form", "auction_events", FORM)
 
 
 def downgrade() -> None:
     """Take the place away; receipts of batches can no longer be proven."""
+    op.execute("SET LOCAL lock_timeout = '5s'")
     op.drop_column("auction_events", "inclusion")

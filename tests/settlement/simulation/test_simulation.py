@@ -25,8 +25,8 @@ from marketplace.actor import SYSTEM
 from settlement import client_money, controls, deposit_figures, exceptions, ledger, periods, trial_balance
 from tests.settlement.deals.test_defaults import fail, queue
 
-STEPS = 60
-MINUTES = 10
+STEPS = 68
+MINUTES = 9
 """Of the clock for a step: a day ends on the way, and the sessions of the people last."""
 
 
@@ -51,6 +51,7 @@ class Market:
         self.may_default, self.defaulted = defaults, False
         self.changes: list[tuple[str, int]] = []
         self.euros, self.known_third = 0, False
+        self.bag: list[str] = []
         self.finance, self.admin = sale.api.as_(sale.people.finance), sale.api.as_(sale.people.admin)
         self.charges: list[tuple[str, int]] = []
         self.paid: set[str] = set()
@@ -73,8 +74,10 @@ class Market:
         return tuple(outbox.Subscription(one.event, mortal(one.handler)) for one in self.running.subscriptions)
 
     def step(self) -> str:
-        """Do one thing that can be done now; return what it was."""
-        name = self.random.choice(DEEDS)
+        """Do one thing that can be done now, each of them before any comes again; return what it was."""
+        if not self.bag:
+            self.bag = self.random.sample(DEEDS, len(DEEDS))
+        name = self.bag.pop()
         self.sale.clock.advance(minutes=MINUTES)
         getattr(self, name)()
         return name
@@ -323,7 +326,7 @@ class Market:
         """Whatever is left is finished: all events delivered, all charges explained, every order paid."""
         self.award()
         self.running.clock.advance(hours=1)
-        for _ in range(12):
+        for turn in range(12):
             self.work()
             for deal in self.deals():
                 if minor(deal["due"]):
@@ -339,6 +342,9 @@ class Market:
             self.repeat()
             assert self.finance.ok("POST", "/client-money-checks", 201)["items"][0]["passed"]
             self.pay_everything()
+            if not turn:
+                self.bank_returns()
+                self.verify()
 
     def settle_forfeitures(self) -> None:
         """What was lost is used as soon as the next price is known."""
@@ -469,6 +475,7 @@ def test_a_day_of_the_market(sale, running, seed: int, defaults: bool) -> None:
     assert {deal["state"] for deal in market.deals()} == {"settled"}
     assert market.orders("sent") == market.orders("proposed") == []
     assert market.crashes >= 1
+    assert market.orders("returned"), "one at least came back, and was paid again"
     assert len(market.finance.ok("GET", "/forfeitures")["items"]) == int(market.defaulted)
 
 
