@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from marketplace.actor import Actor
 from marketplace.packages import service as packages
-from settlement import closings, deals, payouts, reconciliation, reports, trail, workbook
+from settlement import closings, deals, parts, payouts, reconciliation, reports, trail, true_ups, workbook
 from settlement.deal_models import Deal
 from settlement.domain.deal import DealNotFound, Party
 from settlement.words import Language
@@ -37,13 +37,16 @@ def statement(
     own = _own_party(deal, actor)
     if own is not None and party not in {None, own}:
         raise DealNotFound(deal_id)
+    side = own or party or Party.BUYER
     found = reconciliation.reconcile(session, deal_id=deal_id, actor=actor, at=at)
     return reports.statement(
         found.deal,
-        party=own or party or Party.BUYER,
+        party=side,
         entries=trail.entries_of_deal(session, deal_id=deal_id),
         deductions=payouts.deductions_of(session, deal_id=deal_id),
         paid=(found.paid_out, found.in_payment),
+        holdback=parts.holdback_of(session, deal),
+        after=true_ups.true_up(session, deal_id=deal_id, party=side, actor=actor, at=at),
         package_name=_package_name(session, deal),
         language=language,
         at=at,

@@ -6,6 +6,7 @@ gives a cent back and the last part completes every case exactly.
 
 import uuid
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
@@ -18,7 +19,7 @@ from marketplace.actor import Actor
 from marketplace.clock import local_date
 from marketplace.money import Money
 from settlement import closings, deals, ledger, payments
-from settlement.closing_models import CaseClosing, DealPart, PartShare
+from settlement.closing_models import Adjustment, AdjustmentCover, CaseClosing, DealPart, PartShare
 from settlement.deal_models import Allocation, Deal
 from settlement.domain import ledger as books
 from settlement.domain.adjustments import AdjustmentEmpty, DecidedByPerson, check_persons
@@ -90,6 +91,34 @@ def releasable(session: Session, deal: Deal) -> Money:
         )
     )
     return Money(held - int(waiting or 0), deal.currency)
+
+
+@dataclass(frozen=True, slots=True)
+class Holdback:
+    """What was kept back of a deal's proceeds and became of it; `kept` = `released` + `paid` + `held`.
+
+    `released` went to the seller in parts, `paid` to the buyer for adjustments.
+    """
+
+    kept: Money
+    released: Money
+    paid: Money
+    held: Money
+
+
+def holdback_of(session: Session, deal: Deal) -> Holdback:
+    """Return what was kept back of a deal and where it is; all zero when nothing was. No visibility check."""
+    later = select(func.coalesce(func.sum(DealPart.amount_minor), 0)).where(
+        DealPart.deal_id == deal.id, DealPart.state == PartState.SHARED_OUT, DealPart.number > 1
+    )
+    covers = (
+        select(func.coalesce(func.sum(AdjustmentCover.amount_minor), 0))
+        .join(Adjustment, Adjustment.id == AdjustmentCover.adjustment_id)
+        .where(Adjustment.deal_id == deal.id, AdjustmentCover.statement_line_id.is_(None))
+    )
+    released, paid = (Money(int(session.scalars(query).one()), deal.currency) for query in (later, covers))
+    held = Money(ledger.credit(session, books.holdback(deal.id), currency=deal.currency), deal.currency)
+    return Holdback(kept=released + paid + held, released=released, paid=paid, held=held)
 
 
 def propose_release(

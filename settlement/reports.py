@@ -21,8 +21,10 @@ from marketplace.money import Money
 from settlement.deal_models import DealDeduction
 from settlement.deals import DealView
 from settlement.domain.deal import ZONE, Party
+from settlement.parts import Holdback
 from settlement.reconciliation import Reconciliation
 from settlement.trail import TrailEntry
+from settlement.true_ups import TrueUpView
 from settlement.words import Language, word
 
 MEDIA_TYPE: Final = "application/pdf"
@@ -73,39 +75,87 @@ def statement(
     entries: Sequence[TrailEntry],
     deductions: Sequence[DealDeduction],
     paid: tuple[Money, Money],
+    holdback: Holdback,
+    after: TrueUpView,
     package_name: str,
     language: Language,
     at: datetime,
 ) -> bytes:
-    """Return the account of a deal as its buyer or its seller sees it; `paid`: (paid out, in payment) to the seller."""
-    deal = view.deal
+    """Return the account of a deal as its buyer or its seller sees it; `paid`: (paid out, in payment) to the seller.
+
+    What was kept back, and what followed the closing, stand on it where they exist; `after` is that side's true-up.
+    The buyer is told what of the holdback paid it and what still secures it, not what the seller has received.
+    """
     if party is Party.BUYER:
-        lines = [
-            Line((word("price", language), deal.price.text)),
-            Line((word("deposit", language), (-deal.deposit).text)),
-        ]
-        lines += [
-            Line((f"{word('received', language)} {one.booked_on.isoformat()}", (-one.part).text))
-            for entry in entries
-            for one in entry.lines
-            if one.role == "balance"
-        ]
-        lines.append(Line((word("still_due", language), deal.due.text), strong=True))
+        lines = _buyer_lines(view, entries, language)
     else:
-        lines = [Line((word("price", language), deal.price.text))]
-        lines += [Line((row.name, (-row.amount).text)) for row in deductions]
-        if deal.net is not None:
-            lines.append(Line((word("net", language), deal.net.text), strong=True))
-            lines.append(Line((word("case_count", language), str(deal.case_count))))
-            lines.append(Line((word("paid_out", language), paid[0].text)))
-            lines.append(Line((word("in_payment", language), paid[1].text)))
+        lines = _seller_lines(view, deductions, paid, language)
+    lines += _holdback_lines(holdback, party, language)
+    tables: list[tuple[tuple[str, ...], Sequence[Line], tuple[int, ...]]]
+    tables = [(_headings(language, "item", "amount", currency=view.deal.currency), lines, (110, 60))]
+    if after.lines:
+        names = ("date", "kind", "amount", "adjustment_paid", "adjustment_open")
+        tables.append((_headings(language, *names), _after_lines(after, language), (24, 56, 30, 30, 30)))
     return set_paper(
         Paper(
             title=word(f"statement_{party.value}", language),
             facts=_facts(view, package_name, language, at),
-            tables=[(_headings(language, "item", "amount", currency=deal.currency), lines, (110, 60))],
+            tables=tables,
+            note=word("sign_note", language) if after.lines else "",
         )
     )
+
+
+def _buyer_lines(view: DealView, entries: Sequence[TrailEntry], language: Language) -> list[Line]:
+    deal = view.deal
+    lines = [Line((word("price", language), deal.price.text)), Line((word("deposit", language), (-deal.deposit).text))]
+    lines += [
+        Line((f"{word('received', language)} {one.booked_on.isoformat()}", (-one.part).text))
+        for entry in entries
+        for one in entry.lines
+        if one.role == "balance"
+    ]
+    return [*lines, Line((word("still_due", language), deal.due.text), strong=True)]
+
+
+def _seller_lines(
+    view: DealView, deductions: Sequence[DealDeduction], paid: tuple[Money, Money], language: Language
+) -> list[Line]:
+    deal = view.deal
+    lines = [Line((word("price", language), deal.price.text))]
+    lines += [Line((row.name, (-row.amount).text)) for row in deductions]
+    if deal.net is not None:
+        lines.append(Line((word("net", language), deal.net.text), strong=True))
+        lines.append(Line((word("case_count", language), str(deal.case_count))))
+        lines.append(Line((word("paid_out", language), paid[0].text)))
+        lines.append(Line((word("in_payment", language), paid[1].text)))
+    return lines
+
+
+def _holdback_lines(holdback: Holdback, party: Party, language: Language) -> list[Line]:
+    if not holdback.kept:
+        return []
+    lines = [("paid", holdback.paid), ("held", holdback.held)]
+    if party is Party.SELLER:
+        lines = [("kept", holdback.kept), ("released", holdback.released), *lines]
+    return [Line((word(f"holdback_{name}", language), amount.text)) for name, amount in lines]
+
+
+def _after_lines(after: TrueUpView, language: Language) -> list[Line]:
+    lines = [
+        Line(
+            (
+                one.value_on.isoformat(),
+                word(f"adjustment.{one.kind.value}", language),
+                one.amount.text,
+                one.paid.text,
+                one.open.text,
+            )
+        )
+        for one in after.lines
+    ]
+    total = ("", word("adjustment_total", language), after.total.text, after.paid.text, after.open.text)
+    return [*lines, Line(total, strong=True)]
 
 
 def reconciliation_paper(result: Reconciliation, *, package_name: str, language: Language) -> bytes:

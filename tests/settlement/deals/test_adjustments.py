@@ -3,6 +3,7 @@
 import csv
 import io
 
+import pypdf
 import pytest
 
 from tests.settlement.deals.closing_steps import agrees, close, decide, entry, minor, yuan
@@ -193,3 +194,44 @@ def test_the_papers_say_what_the_register_says(sale):
         heads = next(csv.reader(io.StringIO(cases)))
         assert heads == (["Case", "Price"] if who == "buyer" else ["Case", "Price", "Net", "Proceeds", "Costs",
                          "Interest", "Principal", "Above the claim"])  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("language", "kept", "removal"),
+    [("zh", "质保留存款", "案件剔除"), ("en", "Kept back", "Removal of cases")],
+)
+def test_both_statements_of_account_say_what_was_kept_back_and_what_followed(sale, language, kept, removal):
+    deal = close(sale)
+    finance = sale.api.as_(sale.people.finance)
+    preview = finance.ok("POST", f"/deals/{deal['id']}/closing-preview", json={})
+
+    def statement(who):
+        query = {"language": language}
+        response = sale.api.as_(getattr(sale.people, who)).get(f"/deals/{deal['id']}/statement.pdf", query_string=query)
+        return "".join(page.extract_text() for page in pypdf.PdfReader(io.BytesIO(response.data)).pages)
+
+    part = finance.ok(
+        "POST", f"/deals/{deal['id']}/parts", 201, json={"reason": "half a year", "amount": yuan(10_000_00)}
+    )
+    assert decide(sale, "deal-parts", part).status_code == 200
+    for who in ("buyer", "seller"):
+        text = statement(who)
+        assert kept in text
+        assert removal not in text
+    row = approve(sale, propose(sale, deal, "removal", cases=[("LN1", None)]))
+    held = minor(preview["holdback"]) - 10_000_00 - minor(row["covered"])
+    for who, sign in (("buyer", ""), ("seller", "-")):
+        text = statement(who)
+        assert removal in text
+        assert row["covered"]["amount"] in text
+        assert yuan(held)["amount"] in text
+        assert [amount in text for amount in (preview["holdback"], "10000.00")] == [who == "seller"] * 2
+        assert text.count(f"{sign}{row['amount']['amount']}") >= 2
+
+
+def test_a_statement_without_holdback_and_adjustments_is_silent_about_them(sale):
+    deal = sale.sell()
+    response = sale.api.as_(sale.people.buyer).get(f"/deals/{deal['id']}/statement.pdf?language=en")
+    text = "".join(page.extract_text() for page in pypdf.PdfReader(io.BytesIO(response.data)).pages)
+    assert "Kept back" not in text
+    assert "After the closing" not in text
