@@ -87,11 +87,12 @@ def _tell_rectified(session: Session, *, kind: str, payload: Mapping[str, Any], 
 
 
 def _tell_planned(session: Session, *, kind: str, payload: Mapping[str, Any], at: datetime) -> None:
-    """Tell the seller and the operator of the next attempt; everybody else hears of it once it is published."""
+    """Tell the seller and the operator of the next attempt, or of what is free for one; others hear of a listing."""
     seller = session.get_one(Listing, uuid.UUID(payload["listing_id"])).seller_organisation_id
     data = dict(payload)
     bodies = dict.fromkeys((seller, *parties.operator_organisations(session)), data)
-    webhooks.tell(session, kind=kind, event_key=f"{kind}:{payload['listing_id']}", bodies=bodies, at=at)
+    key = payload.get("part_id", payload["listing_id"])
+    webhooks.tell(session, kind=kind, event_key=f"{kind}:{key}", bodies=bodies, at=at)
 
 
 def _tell_steered(session: Session, *, kind: str, payload: Mapping[str, Any], at: datetime) -> None:
@@ -199,6 +200,7 @@ SUBSCRIPTIONS: Final = (
     Subscription("registration.approved", _handler(_tell_approved, "registration.approved")),
     Subscription("listing.rectified", _handler(_tell_rectified, "listing.rectified")),
     Subscription("listing.planned", _handler(_tell_planned, "listing.planned")),
+    Subscription("auction.lots_unsold", _handler(_tell_planned, "auction.lots_unsold")),
     *(Subscription(kind, _handler(_tell_steered, kind)) for kind in _STEERED),
     Subscription("auction.bidder_voided", _handler(_tell_voided, "auction.bidder_voided")),
     *(Subscription(kind, _handler(_tell_all, kind)) for kind in _TO_ALL),

@@ -53,7 +53,7 @@ SAMPLE: Final = 32
 BACK_SECONDS: Final = 120
 
 _ENTRIES = (
-    "SELECT number, sequence, amount_minor, idempotency_digest, receipt, signature, hash FROM auction_events"
+    "SELECT number, sequence, amount_minor, idempotency_digest, receipt, signature, inclusion, hash FROM auction_events"
     " WHERE auction_id = %(auction)s AND number > %(after)s ORDER BY number"
 )
 _ROW = "SELECT number, sequence, head, rules_hash FROM auctions WHERE id = %(auction)s"

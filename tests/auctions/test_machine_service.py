@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, rule, run_state_machine_as_test
 
-from auctions import bidding, plays, steering
+from auctions import bidding, judging, plays, steering
 from auctions.domain.formats import AttemptKind
 from auctions.models import AuctionOutcome
 from marketplace.errors import Failure
@@ -33,7 +33,7 @@ LIMITS = settings(
 
 class ServiceMachine(Machine):
     arena = None
-    largest = bidding.LARGEST_MINOR
+    largest = judging.LARGEST_MINOR
 
     def called(self, who):
         return CODES[who]

@@ -38,11 +38,11 @@ def taken(arena):
 
 def test_no_table_holds_an_amount_of_the_sealed_phase_in_the_clear(arena):
     taken(arena)
-    arena.bid("B", 7331, key="b")
+    arena.bid("B", 733_142_587, key="b")
     arena.at(SEALED + SECOND)
-    arena.bid("C", 4242)
+    arena.bid("C", 424_283_169)
     arena.bid("C", None, "withdraw")
-    for needle in ("7331", "4242"):
+    for needle in ("733142587", "424283169"):
         found = [table for table, rows in dump(arena).items() for row in rows if needle in row]
         assert found == []
     entries = [entry for entry in arena.log() if entry.sequence > 1]
