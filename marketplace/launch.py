@@ -34,12 +34,17 @@ STOP_SECONDS: Final = 20
 
 @dataclass
 class Child:
-    """A process that is kept running: started anew when it ends, more slowly each time."""
+    """A process that is kept running: started anew when it ends, more slowly each time.
+
+    `holds` are the descriptors that keep its port (`take_port`): it has them too, so that a port whose launcher was
+    killed stays taken until its servers have ended as well.
+    """
 
     name: str
     command: list[str]
     environment: dict[str, str]
     once: bool = False
+    holds: tuple[int, ...] = ()
     process: subprocess.Popen[bytes] | None = None
     starts: int = 0
     not_before: float = 0.0
@@ -58,6 +63,7 @@ class Child:
                 stderr=out,
                 start_new_session=True,
                 preexec_fn=embedded.die_with_parent(signal.SIGTERM),
+                pass_fds=self.holds,
             )
         self.starts += 1
         self.not_before = time.monotonic() + min(2.0**self.starts, 30.0)
@@ -225,7 +231,7 @@ def _start(launch: Launch) -> None:
         _say("starting Valkey …")
         launch.environment["REDIS_URL"] = launch.start_engine("Valkey", lambda: embedded.start_valkey(VAR))
     _once(launch, "migrating the database", [sys.executable, "-m", "alembic", "upgrade", "head"])
-    for child in _children(launch.environment, port, live_port, feed_port):
+    for child in _children(launch.environment, (port, held), (live_port, live_held), (feed_port, feed_held)):
         launch.children.append(child)
         child.start()
     _await_health(launch, url, "web")
@@ -249,21 +255,26 @@ def _beside(url: str, port: int) -> str:
     return f"{parts.scheme}://{parts.hostname}:{port}"
 
 
-def _children(environment: dict[str, str], port: int, live_port: int, feed_port: int) -> list[Child]:
+Port = tuple[int, socket.socket]
+"""What `take_port` gave."""
+
+
+def _children(environment: dict[str, str], web_port: Port, live_port: Port, feed_port: Port) -> list[Child]:
     celery = [sys.executable, "-m", "celery", "-A", "worker"]
     quiet = ["--without-gossip", "--without-mingle", "-P", "threads", "-l", "warning"]
     web = [
         sys.executable, "-m", "granian", "--interface", "wsgi", "--factory", "wsgi:create", "--host", "127.0.0.1",
-        "--port", str(port), "--workers", "2", "--blocking-threads", "8", "--respawn-failed-workers", "--no-log",
+        "--port", str(web_port[0]), "--workers", "2", "--blocking-threads", "8", "--respawn-failed-workers", "--no-log",
     ]  # fmt: skip
     live = [
         sys.executable, "-m", "granian", "--interface", "rsgi", "--factory", "live:create", "--host", "127.0.0.1",
-        "--port", str(live_port), "--workers", "1", "--no-ws", "--respawn-failed-workers", "--no-log",
+        "--port", str(live_port[0]), "--workers", "1", "--no-ws", "--respawn-failed-workers", "--no-log",
     ]  # fmt: skip
+    feed = [sys.executable, "-m", "feed", "--port", str(feed_port[0])]
     return [
-        Child("web", web, environment),
-        Child("feed", [sys.executable, "-m", "feed", "--port", str(feed_port)], environment),
-        Child("live", live, environment),
+        Child("web", web, environment, holds=(web_port[1].fileno(),)),
+        Child("feed", feed, environment, holds=(feed_port[1].fileno(),)),
+        Child("live", live, environment, holds=(live_port[1].fileno(),)),
         Child("worker", [*celery, "worker", "-Q", "celery", "-c", "2", "-n", "clock@%h", *quiet], environment),
         Child("jobs", [*celery, "worker", "-Q", "jobs", "-c", "2", "-n", "jobs@%h", *quiet], environment),
         Child("beat", [*celery, "beat", "-l", "warning", "-s", str(VAR / "beat-schedule")], environment),
