@@ -7,6 +7,7 @@ failures become the same problem documents. Work on the database is done in thre
 import asyncio
 import contextlib
 import re
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
@@ -182,6 +183,7 @@ class Application:
         stopped: Callable[[], Awaitable[None]],
     ) -> None:
         self._routes = tuple(routes)
+        self._bodies = Deadlines(BODY_SECONDS)
         self._started = started
         self._stopped = stopped
 
@@ -211,7 +213,7 @@ class Application:
             raise NoRoute
         for route, match in found:
             if route.method == method:
-                body = await read_body(protocol, scope.headers)
+                body = await read_body(protocol, scope.headers, self._bodies)
                 home = f"{scope.scheme}://{scope.headers.get('host', '')}"
                 return await route.handler(Asked(method, path, scope.headers, body, home), **match.groupdict())
         failed = problem(WrongMethod(), path)
@@ -219,13 +221,64 @@ class Application:
         return Answer(failed.status, failed.body, [*failed.headers, ("allow", allowed)])
 
 
-async def read_body(protocol: Any, headers: Headers) -> bytes:
+@dataclass(eq=False, slots=True)
+class _Deadline:
+    """One piece of work that may not take for ever; `task` None once it is done."""
+
+    until: float
+    task: asyncio.Task[Any] | None
+    passed: bool = False
+
+
+class Deadlines:
+    """Cancels what takes longer than `seconds`, found within a second more.
+
+    One look a second at what is oldest, instead of a timer for each of thousands of requests a second: a timer made
+    and cancelled costs a request more than reading it.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._open: deque[_Deadline] = deque()
+        self._looking = False
+
+    @contextlib.contextmanager
+    def hold(self) -> Iterator[None]:
+        """Raise `TimeoutError` in the task that is in here for too long."""
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        one = _Deadline(loop.time() + self._seconds, task)
+        self._open.append(one)
+        if not self._looking:
+            self._looking = True
+            loop.call_later(1, self._look, loop)
+        try:
+            yield
+        except asyncio.CancelledError:
+            if not one.passed or task is None or task.uncancel():
+                raise
+            raise TimeoutError from None
+        finally:
+            one.task = None
+
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        now = loop.time()
+        while self._open and (self._open[0].task is None or self._open[0].until <= now):
+            one = self._open.popleft()
+            if one.task is not None:
+                one.passed = True
+                one.task.cancel()
+        self._looking = bool(self._open)
+        if self._looking:
+            loop.call_later(1, self._look, loop)
+
+
+async def read_body(protocol: Any, headers: Headers, deadlines: Deadlines) -> bytes:
     """Return the body; raise `TooLarge`, `TooSlow`."""
     length = headers.get("content-length")
     if length is not None and length.isascii() and length.isdigit() and int(length) > MAX_BYTES:
         raise TooLarge
     try:
-        async with asyncio.timeout(BODY_SECONDS):
+        with deadlines.hold():
             if length is not None:
                 whole: bytes = await protocol()
                 return whole
