@@ -65,7 +65,7 @@ def test_nothing_sent_brings_it_down(app, people, who):
     token = getattr(people, who).token
 
     @settings(
-        max_examples=4, deadline=None, database=None, derandomize=True,
+        max_examples=2, deadline=None, database=None, derandomize=True,
         suppress_health_check=list(HealthCheck), phases=[Phase.explicit, Phase.generate],
     )  # fmt: skip
     def check(case):
