@@ -321,7 +321,7 @@ class Trial:
 
     def replay(self) -> int:
         """Play the whole log again by the engine; return its length."""
-        with Session(self.engine) as session:
+        with Session(self.engine.execution_options(isolation_level="READ COMMITTED")) as session:
             playback.checked(session, session.get_one(Auction, self.audit.auction_id))
         return self.audit.number
 
