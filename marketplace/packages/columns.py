@@ -14,6 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
+BLOCK: Final = 50_000
+"""Texts laid out at a time: a gather holds eight bytes for each byte that it moves."""
+
 _READ: Final = b"""
 SELECT string_agg(uuid_send(case_id), ''), string_agg(int4send(octet_length(case_key)), ''),
     convert_to(string_agg(case_key, ''), 'UTF8'), string_agg(int8send(principal_minor + interest_minor), '')
@@ -95,14 +98,15 @@ def case_columns(session: Session, package_id: uuid.UUID) -> CaseColumns:
 
 
 def _texts(content: NDArray[np.uint8], sizes: NDArray[np.int64]) -> NDArray[np.bytes_]:
-    """Lay texts that follow each other out in rows of the longest; one gather for each length."""
+    """Lay texts that follow each other out in rows of the longest; a gather for each length and block of them."""
     longest = max(int(sizes.max(initial=0)), 1)
     starts = np.cumsum(sizes) - sizes
     rows = np.zeros((len(sizes), longest), dtype=np.uint8)
     for size in np.unique(sizes).tolist():
         chosen = np.flatnonzero(sizes == size)
-        if size:
-            rows[chosen, :size] = content[starts[chosen][:, None] + np.arange(size)]
+        for start in range(0, len(chosen), BLOCK):
+            part = chosen[start : start + BLOCK]
+            rows[part, :size] = content[starts[part][:, None] + np.arange(size)]
     return rows.view(f"S{longest}")[:, 0]
 
 
