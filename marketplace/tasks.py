@@ -55,7 +55,7 @@ def run_periodic(name: str) -> None:
 
 
 def perform(running: runtime.Runtime, name: str) -> Any:
-    """Run one piece of clockwork in its own transaction; an errand in two, with its calls between them."""
+    """Run one piece of clockwork in its own transaction; a `PeriodicCall` in two, with its calls between them."""
     work = running.periodic[name]
     if isinstance(work, Periodic):
         return _transact(running, lambda session: work.run(session, running.clock.now()))
