@@ -1,8 +1,8 @@
 """Sending: what is due goes out in parallel, each call bounded; every outcome is written down.
 
 In three steps (`marketplace.module.PeriodicCall`): claimed for `LEASE` and committed, called with nothing locked,
-written down. A worker that dies after its claim leaves the message due when the lease ends: it goes out again under the same
-`webhook-id`, by which a receiver tells repetitions.
+written down. A worker that dies after its claim leaves the message due when the lease ends: it goes out again under
+the same `webhook-id`, by which a receiver tells repetitions.
 """
 
 import http.client
