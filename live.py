@@ -1,32 +1,37 @@
-"""The live door: bids on granian's RSGI, decided in lanes (`live:create()`), beside the web door, over the same rows.
+"""The live door: bids decided in lanes (`python -m live --port 8001`), beside the web door, over the same rows.
 
 One thread decides the batches of a lane while the loop reads the next; PostgreSQL's row lock keeps several processes,
-and the web door, in one order. `granian --interface rsgi --factory live:create`.
+and the web door, in one order.
 """
 
+import argparse
 import asyncio
 import gc
 import os
 import re
+import signal
+import socket
 import sys
 import uuid
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 import orjson
+import uvloop
 
 from auctions.live.bids import Bid, Bidding, BidRoute
-from marketplace import runtime
+from marketplace import crew, runtime
+from marketplace.aio import Answer, Application, Asked, Reply, Route, transaction
 from marketplace.health import health
+from marketplace.http1 import Listener
 from marketplace.lanes import Lanes
 from marketplace.parties import service as parties
-from marketplace.rsgi import Answer, Application, Asked, Route, transaction
 from marketplace.settings import Settings
 
 UUID: Final = r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 HEALTH: Final = re.compile("/api/v1/health")
 BIDS: Final = re.compile(rf"/api/v1/auctions/(?P<auction_id>{UUID})/bids")
-
 
 GARBAGE_THRESHOLD: Final = 50_000
 """Requests leave no cycles to be collected; looking for some after every 700 objects took a twentieth of the time."""
@@ -35,38 +40,74 @@ SWITCH_SECONDS: Final = 0.0005
 """A lane waits no longer than this for the loop to let go of the interpreter after each answer of PostgreSQL."""
 
 
-def application(running: runtime.Runtime) -> Application:
-    """Return the RSGI application over a runtime."""
-    runtime.install(running)
+class Door:
+    """The live door over a runtime, on the loop of this process."""
+
+    def __init__(self, running: runtime.Runtime) -> None:
+        runtime.install(running)
+        self._running = running
+        self._threads = ThreadPoolExecutor(running.settings.database_pool_size, "lane")
+        bidding = Bidding(running.sessions, holders=parties.ask_holders, now=running.clock.now)
+        self._lanes: Lanes[uuid.UUID, Bid, Answer] = Lanes(bidding.decide, executor=self._threads)
+        route = BidRoute(bidding, self._lanes, homes=(running.settings.public_url.rstrip("/"),))
+        self.application = Application([Route("POST", BIDS, route.answer), Route("GET", HEALTH, self._healthy)])
+        self._health: Lanes[str, None, Answer] = Lanes(self._look, executor=self._threads)
+
+    def _healthy(self, _asked: Asked, reply: Reply) -> None:
+        self._health.put("health", None, reply)
+
+    def _look(self, _key: str, asked: Sequence[None]) -> list[Answer]:
+        with transaction(self._running.sessions) as session:
+            answer = Answer(200, orjson.dumps(health(session)))
+        return [answer for _ in asked]
+
+    async def close(self) -> None:
+        """Answer whoever still waits, and let the database go."""
+        await self._lanes.stop()
+        await self._health.stop()
+        self._threads.shutdown()
+
+
+async def serve(running: runtime.Runtime, sock: socket.socket, stop: asyncio.Event) -> None:
+    """Serve on a socket that listens, until told to stop."""
+    door = Door(running)
+    try:
+        await Listener(door.application.take).serve(sock, stop)
+    finally:
+        await door.close()
+
+
+async def _until_told(running: runtime.Runtime, sock: socket.socket) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await serve(running, sock, stop)
+
+
+def _work(sock: socket.socket) -> None:
+    """Serve on a socket, as one process."""
+    running = runtime.build(Settings.from_environment(os.environ), (), ping=False)
     sys.setswitchinterval(SWITCH_SECONDS)
-    threads = ThreadPoolExecutor(running.settings.database_pool_size, "lane")
-    bidding = Bidding(running.sessions, authenticate=parties.authenticate_all, now=running.clock.now)
-    lanes: Lanes[uuid.UUID, Bid, Answer] = Lanes(bidding.decide, executor=threads)
-    route = BidRoute(bidding, lanes, homes=(running.settings.public_url.rstrip("/"),))
-
-    def started(_loop: asyncio.AbstractEventLoop) -> None:
-        """Nothing to begin: lanes are made when they are needed."""
-
-    def look() -> dict[str, str]:
-        with transaction(running.sessions) as session:
-            return health(session)
-
-    async def healthy(_asked: Asked) -> Answer:
-        return Answer(200, orjson.dumps(await asyncio.get_running_loop().run_in_executor(threads, look)))
-
-    async def stopped() -> None:
-        await lanes.stop()
-        threads.shutdown()
-        running.engine.dispose()
-
-    routes = [Route("POST", BIDS, route.answer), Route("GET", HEALTH, healthy)]
-    return Application(routes, started=started, stopped=stopped)
-
-
-def create() -> Application:
-    """Build the application from the environment."""
-    made = application(runtime.build(Settings.from_environment(os.environ), (), ping=False))
     gc.collect()
     gc.freeze()
     gc.set_threshold(GARBAGE_THRESHOLD)
-    return made
+    uvloop.run(_until_told(running, sock))
+    running.engine.dispose()
+
+
+def main() -> None:
+    """Run the door from the environment and the command line."""
+    parser = argparse.ArgumentParser(prog="live", description=__doc__)
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=8001)
+    parser.add_argument("--processes", type=int, default=1, help="one is right for most; they share the port")
+    arguments = parser.parse_args()
+    sockets = crew.listen(arguments.host, arguments.port, arguments.processes)
+    if len(sockets) == 1:
+        _work(sockets[0])
+    else:
+        crew.Crew(_work, sockets).run()
+
+
+if __name__ == "__main__":
+    main()

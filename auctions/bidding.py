@@ -1,9 +1,11 @@
 """Attempts: decided in batches by the pure engine, under the auction's row lock, at the time of PostgreSQL's clock.
 
-A look without the lock comes first: it refuses what the last committed standing refuses, for good, because the price
-only rises; such attempts make nobody wait. `late` and `suspended` are the exception: a bid that is decided but not
-committed may have moved the end, so they are said only under the lock. Whatever the look does not refuse is decided
-again, in order, in one transaction: one lock, one reading of the clock, one statement for everything that was accepted.
+Where the process remembers enough of the auction to expect an acceptance (`auctions.entering`), the row is locked at
+once and everything is decided under the lock, in order. Otherwise a look without the lock comes first: it refuses what
+the last committed standing refuses, for good, because the price only rises; such attempts make nobody wait. `late` and
+`suspended` are the exception: a bid that is decided but not committed may have moved the end, so they are said only
+under the lock. Whatever the look does not refuse is decided again, in order, in one transaction: one lock, one reading
+of the clock, one statement for everything that was accepted.
 
 What the look refused after the first of these in the batch is told the standing that the batch ends in: it stays
 refused, and its bidder learns the minimum that it now has to bid, at the time of the lock's clock.
@@ -19,11 +21,12 @@ from typing import Any, Final
 
 from sqlalchemy.orm import Session
 
-from auctions import eligibility, judging, log, plays, receipts, refusals, signing
+from auctions import eligibility, entering, judging, log, plays, receipts, refusals, signing
 from auctions.answering import Decided
 from auctions.domain.formats import AttemptKind, RefusalCode, Standing
 from auctions.domain.proofs import SignedReceipt
 from auctions.eligibility import Seat
+from auctions.entering import Entered
 from auctions.judging import Case, Decision, Refusal, Room
 from auctions.plays import Live
 from auctions.receipts import Attempt, Receipt
@@ -69,28 +72,23 @@ def decide_batch(
     An answer holds once the caller has committed. A failure of one attempt is its answer and touches no other; what is
     raised instead (a lost connection, a violated constraint) means that nothing of the batch was decided.
     """
-    looked = look(session, auction_id=auction_id)
-    return decide(session, looked=looked, auction_id=auction_id, attempts=attempts).answers()
+    entered = entering.enter(session, auction_id=auction_id, expected=attempts, at=runtime.current().clock.now())
+    return decide(session, entered=entered, auction_id=auction_id, attempts=attempts).answers()
 
 
-def look(session: Session, *, auction_id: uuid.UUID) -> db.Asked:
-    """Ask for the row of an auction without its lock; `decide` goes on from there."""
-    return db.Asked(session, _LOOK, {"auction": auction_id})
-
-
-def decide(session: Session, *, looked: db.Asked, auction_id: uuid.UUID, attempts: Sequence[Attempt]) -> Decided:
+def decide(session: Session, *, entered: Entered, auction_id: uuid.UUID, attempts: Sequence[Attempt]) -> Decided:
     """Decide a batch as `decide_batch` does; its answers are made of what is returned, best after the commit."""
     if len(attempts) > MAX_BATCH:
         raise ValueError(f"at most {MAX_BATCH} attempts are decided at once")
-    row = next(iter(looked.rows()), None)
+    row = next(iter(entered.row.rows()), None)
     if row is None:
         return Decided([NotFound("auction", auction_id) for _ in attempts])
     cases = [Case(place, one, log.key_digest(one.idempotency_key)) for place, one in enumerate(attempts)]
-    room = _seen(session, row, cases)
+    room = _entered(session, row, cases, entered)
     found = [judging.judge(room, case) for case in cases]
     if None not in found:
-        plays.keep(row, room.head, room.live)
-        return Decided(_complete(found), room)
+        written = _write(session, room)
+        return Decided(_complete(found), room, written)
     if room.sealed:
         db.end_pipeline(session)
         sealed = [_seal(session, room, case) if found[case.place] is None else found[case.place] for case in cases]
@@ -128,8 +126,8 @@ def _tell_the_end(looked: Standing, final: Room, cases: Iterable[Case], found: l
 
 
 def _write(session: Session, room: Room) -> dict[int, SignedReceipt]:
-    """Write what was accepted and return the receipts by number."""
-    plays.keep(room.row, room.head, room.live)
+    """Remember where the auction stands, write what was accepted and return the receipts by number."""
+    entering.remember(room)
     entries = [accepted.entry for accepted in room.accepted.values()]
     if not entries:
         return {}
@@ -146,16 +144,22 @@ def _seal(session: Session, room: Room, case: Case) -> Receipt | Failure:
 
 def lock_row(session: Session, auction_id: uuid.UUID) -> Any:
     """Lock the row of an auction and return what deciding needs of it, with PostgreSQL's time read after the lock."""
-    return next(iter(db.rows(session, _LOCK, {"auction": auction_id})), None)
+    return next(iter(db.rows(session, entering.LOCK, {"auction": auction_id})), None)
 
 
-def _seen(session: Session, row: Any, cases: Sequence[Case]) -> Room:
-    """Return the room as the look without a lock finds it."""
+def _entered(session: Session, row: Any, cases: Sequence[Case], entered: Entered) -> Room:
+    """Return the room as it was entered; what was asked for others than those who came is asked again."""
     at = _time(row)
-    seats = eligibility.ask_seats(session, listing_id=row.listing_id, organisations=_organisations(cases), at=at)
-    earlier = _ask_earlier(session, row, cases)
+    pairs = {(case.attempt.actor.organisation_id.int, case.digest) for case in cases}
+    seats, earlier = entered.seats, entered.earlier
+    if seats is None or earlier is None or not entered.covers(pairs, at):
+        organisations = _organisations(cases)
+        seats = eligibility.ask_seats(session, listing_id=row.listing_id, organisations=organisations, at=at)
+        earlier = entering.ask_earlier(session, auction_id=row.id, listing_id=row.listing_id, cases=cases)
     live = plays.live(row)
-    return _room(session, row, live, seats=eligibility.seats_of(seats), earlier=_by_key(earlier))
+    room = _room(session, row, live, seats=eligibility.seats_of(seats), earlier=_by_key(earlier))
+    room.locked = entered.locked
+    return room
 
 
 def _locked(session: Session, seen: Room, cases: Sequence[Case]) -> Room:
@@ -165,9 +169,11 @@ def _locked(session: Session, seen: Room, cases: Sequence[Case]) -> Room:
     came in since the look.
     """
     listing_id, organisations = seen.row.listing_id, _organisations(cases)
-    locked = db.Asked(session, _LOCK, {"auction": seen.row.id})
+    locked = db.Asked(session, entering.LOCK, {"auction": seen.row.id})
     asked = eligibility.ask_seats(session, listing_id=listing_id, organisations=organisations, at=seen.at)
-    since = _ask_earlier(session, seen.row, cases, since=seen.row.number)
+    since = entering.ask_earlier(
+        session, auction_id=seen.row.id, listing_id=listing_id, cases=cases, since=seen.row.number
+    )
     row = locked.rows()[0]
     seats, earlier = eligibility.seats_of(asked), _by_key(since)
     at = _time(row)
@@ -207,18 +213,6 @@ def _room(session: Session, row: Any, live: Live, *, seats: Mapping[int, Seat], 
     )
 
 
-def _ask_earlier(session: Session, row: Any, cases: Sequence[Case], *, since: int = -1) -> db.Asked:
-    """Ask for the entries made with the keys of `cases`; for nothing when the log still has its `since` entries."""
-    values = {
-        "auction": row.id,
-        "listing": row.listing_id,
-        "since": since,
-        "organisations": db.array(case.attempt.actor.organisation_id for case in cases),
-        "digests": db.array(case.digest for case in cases),
-    }
-    return db.Asked(session, _EARLIER, values)
-
-
 def _by_key(asked: db.Asked) -> dict[bytes, Any]:
     return {entry.registration_id.bytes + entry.idempotency_digest: entry for entry in asked.rows()}
 
@@ -227,26 +221,3 @@ _FINAL: Final = frozenset(
     {RefusalCode.NOT_OPEN, RefusalCode.VOIDED, RefusalCode.BELOW_START, RefusalCode.BELOW_MINIMUM}
 )
 """What later standings of the same log refuse too (`formats.Play.look`)."""
-
-_LOOK: Final = "SELECT *, auction_time() AS now FROM auctions WHERE id = %(auction)s"
-_LOCK: Final = (
-    "WITH locked AS (SELECT * FROM auctions WHERE id = %(auction)s FOR UPDATE)"
-    " SELECT *, auction_time() AS now FROM locked"
-)
-"""The row is locked inside the CTE, which PostgreSQL never folds into its query: the clock is read after the lock."""
-
-_EARLIER: Final = """
-    SELECT e.*, r.bidder_code
-    FROM unnest(%(organisations)s::uuid[], %(digests)s::bytea[]) AS asked (organisation, digest)
-    JOIN registrations r ON r.listing_id = %(listing)s AND r.organisation_id = asked.organisation
-        AND r.state <> 'withdrawn'
-    JOIN LATERAL (
-        SELECT auction_id, number, sequence, kind, registration_id, amount_minor, lots, price_minor, leader, ends_at,
-            at, idempotency_digest, receipt, signature, inclusion
-        FROM auction_events
-        WHERE registration_id = r.id AND idempotency_digest = asked.digest
-        OFFSET 0
-    ) e ON true
-    WHERE (SELECT number FROM auctions WHERE id = %(auction)s) > %(since)s
-"""
-"""`OFFSET 0` keeps the subquery a look into the index for each attempt, however long the log is."""

@@ -4,10 +4,11 @@ The row's `play` and its `head` are written in one statement, so the text is no 
 again from the log. A process remembers readings of rules, which are frozen, and of texts, which are what they say.
 """
 
+import contextlib
 import functools
 import json
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -123,6 +124,17 @@ def keep(row: Any, head: Head, kept: Live) -> None:
     if len(_kept) >= _KEPT_MOST:
         _kept.clear()
     _kept[row.id] = ((head.number, head.hash, row.rules_hash, row.reserve_minor), kept)
+
+
+@contextlib.contextmanager
+def borrowed(auction_id: uuid.UUID) -> Iterator[Live | None]:
+    """Lend an auction as it was kept, to be looked at; None when it is not kept or somebody has it."""
+    known = _kept.pop(auction_id, None)
+    try:
+        yield None if known is None else known[1]
+    finally:
+        if known is not None:
+            _kept.setdefault(auction_id, known)
 
 
 def live(row: Any) -> Live:

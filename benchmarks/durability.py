@@ -127,9 +127,7 @@ class Machines:
 
     def serve(self) -> None:
         """Start the live door and wait until it listens."""
-        command = [sys.executable, "-m", "granian", "--factory", "--no-log", "--host", "127.0.0.1", "--port",
-                   str(self.port), "--interface", "rsgi", "--no-ws", "--workers", str(WORKERS),
-                   "--respawn-failed-workers", "live:create"]  # fmt: skip
+        command = [sys.executable, "-m", "live", "--port", str(self.port), "--processes", str(WORKERS)]
         environment = {
             "DATABASE_URL": self.postgresql.url, "REDIS_URL": "unix:///nonexistent", "SECRET_KEY": KEY,
             "IDENTITY_KEY": KEY, "MATCHING_KEY": KEY,

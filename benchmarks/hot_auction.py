@@ -1,7 +1,7 @@
 """How many bids a second does one hot auction decide over HTTP, beside the obvious way and beside the bare server?
 
 Interleaved short runs of 64 keep-alive connections from 16 bidders, each bidding the least amount of its last answer:
-(1) the live door (granian, RSGI) with one worker and with two, and the web door (WSGI, 2 workers), on one auction;
+(1) the live door with one process and with two, and the web door (WSGI, 2 workers), on one auction;
 (2) the naive peer under gunicorn gthread, 2 processes at several thread counts, of which the best counts;
 (3) constant JSON on the live door's server with as many workers: the ceiling.
 A decided bid is an accepted one or one refused by a rule of the auction. The auction lets a bidder bid as often as it
@@ -198,7 +198,8 @@ def targets(url: str) -> list[Target]:
     }  # fmt: skip
     granian = [sys.executable, "-m", "granian", "--factory", "--no-log", "--host", "127.0.0.1", "--port", "{port}"]
     wsgi_door = [*granian, "--interface", "wsgi", "--workers", "2", "--blocking-threads", "8", "wsgi:create"]
-    asked = [*granian, "--interface", "rsgi", "--no-ws", "--workers"]
+    ported = ["--port", "{port}", "--processes"]
+    live, hello_json = ([sys.executable, "-m", name, *ported] for name in ("live", "benchmarks.hello"))
     gunicorn = [sys.executable, "-m", "gunicorn", "-k", "gthread", "-w", "2", "--keep-alive", "60", "--log-level",
                 "error", "-b", "127.0.0.1:{port}", "--worker-connections", "200"]  # fmt: skip
     peers = [
@@ -209,11 +210,8 @@ def targets(url: str) -> list[Target]:
         )
         for count in THREADS
     ]  # fmt: skip
-    doors = [Target(f"live door x {n}", path, [*asked, str(n), "live:create"], ours, tokens) for n in WORKERS]
-    hello = [
-        Target(f"hello JSON x {n}", "/hello", [*asked, str(n), "benchmarks.hot_auction_peer:hello"], {}, tokens)
-        for n in WORKERS
-    ]
+    doors = [Target(f"live door x {n}", path, [*live, str(n)], ours, tokens) for n in WORKERS]
+    hello = [Target(f"hello JSON x {n}", "/hello", [*hello_json, str(n)], {}, tokens) for n in WORKERS]
     return [*doors, Target("web door x 2", path, wsgi_door, ours, tokens), *peers, *hello]
 
 

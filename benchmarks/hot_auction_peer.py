@@ -9,7 +9,6 @@ import os
 from datetime import UTC, datetime
 from typing import Any
 
-import orjson
 from flask import Flask, jsonify, request
 from sqlalchemy import ForeignKey, UniqueConstraint, create_engine, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship
@@ -90,18 +89,6 @@ def peer() -> Flask:
 
 def _money(minor: int) -> dict[str, str]:
     return {"amount": f"{minor // 100}.{minor % 100:02d}", "currency": "CNY"}
-
-
-async def greet(_scope: Any, protocol: Any) -> None:
-    """Read the body and answer constant JSON."""
-    await protocol()
-    body = orjson.dumps({"minimum_next": _money(0), "code": "hello"})
-    protocol.response_bytes(409, [("content-type", "application/json")], body)
-
-
-def hello() -> Any:
-    """Return the RSGI application that answers constant JSON."""
-    return greet
 
 
 app = peer() if "PEER_DATABASE_URL" in os.environ else None

@@ -51,9 +51,7 @@ def running(url: str) -> runtime.Runtime:
 
 def measure_bids(url: str, paths: dict[int, str], tokens: list[str], seconds: float, rounds: int) -> None:
     """Print decided and accepted bids a second for each length, and their ratio to the empty log's."""
-    granian = [sys.executable, "-m", "granian", "--factory", "--no-log", "--host", "127.0.0.1", "--port", "{port}",
-               "--interface", "rsgi", "--no-ws", "--workers", "1", "live:create"]  # fmt: skip
-    door = Target("live door", "", granian, settings(url), tokens)
+    door = Target("live door", "", [sys.executable, "-m", "live", "--port", "{port}"], settings(url), tokens)
     runs: dict[int, list[halls.Run]] = {length: [] for length in paths}
     with serving(door):
         firsts = {length: _price(url, path) for length, path in paths.items()}

@@ -148,8 +148,7 @@ def modes(url: str, paths: Sequence[str], tokens: list[str]) -> list[Mode]:
     """Return 100 auctions and one, each with one worker and with two."""
     made = []
     for workers in (1, 2):
-        command = [sys.executable, "-m", "granian", "--factory", "--no-log", "--host", "127.0.0.1", "--port", "{port}",
-                   "--interface", "rsgi", "--no-ws", "--workers", str(workers), "live:create"]  # fmt: skip
+        command = [sys.executable, "-m", "live", "--port", "{port}", "--processes", str(workers)]
         for chosen in (paths[1:], paths[:1]):
             target = Target(f"{len(chosen)} auctions, {workers}", "", command, settings(url), tokens)
             made.append(Mode(workers, chosen, target))

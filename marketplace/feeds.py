@@ -16,7 +16,7 @@ from typing import Final, Generic, TypeVar
 
 import structlog
 
-from marketplace import policies, rsgi
+from marketplace import aio, policies
 from marketplace.actor import Actor
 from marketplace.errors import Failure, Invalid, TooMany, Unavailable
 from marketplace.policies import NotSignedIn, Policy, credential
@@ -90,7 +90,7 @@ async def read_head(reader: asyncio.StreamReader) -> Head | None:
         async with asyncio.timeout(HEAD_SECONDS):
             text = await reader.readuntil(b"\r\n\r\n")
     except TimeoutError:
-        raise rsgi.TooSlow from None
+        raise aio.TooSlow from None
     except asyncio.LimitOverrunError:
         raise NotHttp from None
     except asyncio.IncompleteReadError as error:
@@ -254,7 +254,7 @@ class Listener(Generic[Key]):
         except OSError:
             raise
         except Exception as error:  # noqa: BLE001 - the edge answers whatever happened
-            failure = rsgi.failure_of(error, path=path)
+            failure = aio.failure_of(error, path=path)
             writer.write(_problem(failure, path))
             async with asyncio.timeout(HEAD_SECONDS):
                 await writer.drain()
@@ -267,9 +267,9 @@ class Listener(Generic[Key]):
     async def _watch(self, head: Head, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         key = self.doors.key(head.path)
         if key is None:
-            raise rsgi.NoRoute
+            raise aio.NoRoute
         if head.method != "GET":
-            raise rsgi.WrongMethod
+            raise aio.WrongMethod
         token = await self._admit(head)
         if self.streams[token] >= self.doors.each:
             raise TooManyStreams(self.doors.each)
@@ -286,7 +286,7 @@ class Listener(Generic[Key]):
     async def _admit(self, head: Head) -> str:
         token = credential(
             authorization=head.headers.get("authorization", ""),
-            cookie=rsgi.cookie(head.headers, policies.COOKIE),
+            cookie=aio.cookie(head.headers, policies.COOKIE),
             safe=False,
             origin=head.headers.get("origin"),
             fetch_site=head.headers.get("sec-fetch-site"),
@@ -364,9 +364,9 @@ def _opening(head: Head, homes: Collection[str]) -> bytes:
 
 
 def _problem(failure: Failure, path: str) -> bytes:
-    answer = rsgi.problem(failure, path)
+    answer = aio.problem(failure, path)
     lines = [f"HTTP/1.1 {answer.status} Problem", *(f"{name}: {value}" for name, value in answer.headers)]
     lines += [f"content-length: {len(answer.body)}", "connection: close"]
-    if failure.status == rsgi.WrongMethod.status:
+    if failure.status == aio.WrongMethod.status:
         lines.append("allow: GET")
     return ("\r\n".join(lines) + "\r\n\r\n").encode() + answer.body

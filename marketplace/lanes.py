@@ -11,13 +11,14 @@ from collections import deque
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
 from marketplace.errors import Failure, Unavailable
 
 Key = TypeVar("Key", bound=Hashable)
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
+Given_contra = TypeVar("Given_contra", contravariant=True)
 
 RETRY_AFTER_SECONDS: Final = 1
 
@@ -44,16 +45,29 @@ class Stopping(Unavailable):
         super().__init__("This server is going down; nothing was done. Try again.")
 
 
+class Waiting(Protocol[Given_contra]):
+    """Who waits for an answer: a future, or as much of one as is needed. Used on the loop."""
+
+    def done(self) -> bool:
+        """Whether it has its answer, or waits no more."""
+
+    def set_result(self, answer: Given_contra, /) -> None:
+        """Give the answer."""
+
+    def set_exception(self, error: BaseException, /) -> None:
+        """Give what was raised instead."""
+
+
 @dataclass(slots=True)
-class _Waiting(Generic[Item, Answer]):
+class _Queued(Generic[Item, Answer]):
     item: Item
     until: float
-    answer: asyncio.Future[Answer]
+    answer: Waiting[Answer]
 
 
 @dataclass(slots=True)
 class _Lane(Generic[Item, Answer]):
-    queue: deque[_Waiting[Item, Answer]] = field(default_factory=deque)
+    queue: deque[_Queued[Item, Answer]] = field(default_factory=deque)
     turn: asyncio.Task[None] | None = None
     awaited: int = 0
     gathered: asyncio.Future[None] | None = None
@@ -91,6 +105,12 @@ class Lanes(Generic[Key, Item, Answer]):
 
     async def ask(self, key: Key, item: Item) -> Answer:
         """Queue an item and return its answer; raise `Full` or `Stopping` without having done anything."""
+        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self.put(key, item, answer)
+        return await answer
+
+    def put(self, key: Key, item: Item, answer: Waiting[Answer]) -> None:
+        """Queue an item for whoever waits for its answer; raise `Full` or `Stopping` without having done anything."""
         if self._stopping:
             raise Stopping
         if self.waiting >= self._limit:
@@ -99,14 +119,12 @@ class Lanes(Generic[Key, Item, Answer]):
         lane = self._lanes.get(key)
         if lane is None:
             lane = self._lanes[key] = _Lane()
-        waiting: _Waiting[Item, Answer] = _Waiting(item, loop.time() + self._patience, loop.create_future())
-        lane.queue.append(waiting)
+        lane.queue.append(_Queued(item, loop.time() + self._patience, answer))
         self.waiting += 1
         if lane.turn is None:
             lane.turn = loop.create_task(self._run(key, lane))
         elif lane.gathered is not None and len(lane.queue) >= lane.awaited:
             lane.gather()
-        return await waiting.answer
 
     async def stop(self) -> None:
         """Take nothing more and return when everything that waits has its answer."""
@@ -147,9 +165,9 @@ class Lanes(Generic[Key, Item, Answer]):
         timer.cancel()
         lane.gathered = None
 
-    def _next(self, lane: _Lane[Item, Answer], now: float) -> list[_Waiting[Item, Answer]]:
+    def _next(self, lane: _Lane[Item, Answer], now: float) -> list[_Queued[Item, Answer]]:
         """Take the next batch: without those who went away, and refusing those who waited too long."""
-        batch: list[_Waiting[Item, Answer]] = []
+        batch: list[_Queued[Item, Answer]] = []
         while lane.queue and len(batch) < self._batch:
             waiting = lane.queue.popleft()
             self.waiting -= 1

@@ -266,10 +266,7 @@ def _children(environment: dict[str, str], web_port: Port, live_port: Port, feed
         sys.executable, "-m", "granian", "--interface", "wsgi", "--factory", "wsgi:create", "--host", "127.0.0.1",
         "--port", str(web_port[0]), "--workers", "2", "--blocking-threads", "8", "--respawn-failed-workers", "--no-log",
     ]  # fmt: skip
-    live = [
-        sys.executable, "-m", "granian", "--interface", "rsgi", "--factory", "live:create", "--host", "127.0.0.1",
-        "--port", str(live_port[0]), "--workers", "1", "--no-ws", "--respawn-failed-workers", "--no-log",
-    ]  # fmt: skip
+    live = [sys.executable, "-m", "live", "--port", str(live_port[0])]
     feed = [sys.executable, "-m", "feed", "--port", str(feed_port[0])]
     return [
         Child("web", web, environment, holds=(web_port[1].fileno(),)),

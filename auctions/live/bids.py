@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import orjson
 import structlog
@@ -21,17 +21,17 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session, sessionmaker
 
 from auctions import bid_schemas as schemas
-from auctions import bidding
+from auctions import bidding, entering
 from auctions.domain.formats import AttemptKind
 from auctions.receipts import Attempt, Receipt
-from marketplace import bodies, db, idempotency, rsgi
+from marketplace import aio, bodies, db, idempotency
 from marketplace.actor import Actor, Role, Scope
+from marketplace.aio import Answer, Asked, Reply
 from marketplace.clock import format_instant
 from marketplace.errors import Failure
 from marketplace.lanes import Lanes
 from marketplace.money import Money
 from marketplace.policies import COOKIE, CrossSite, allow, credential
-from marketplace.rsgi import Answer, Asked
 
 log = structlog.get_logger(__name__)
 
@@ -50,8 +50,15 @@ _USUAL: Final = re.compile(
 )
 """`{"amount": {"amount": "1234.56", "currency": "CNY"}}` with the blanks of JSON; anything else goes the long way."""
 
-Authenticate = Callable[..., dict[str, Actor]]
-"""`authenticate(session, tokens, *, at)`: who holds these tokens, without those that nobody holds."""
+KNOWN_MOST: Final = 10_000
+"""So many tokens are remembered, to guess who bids; who it is, each batch asks anew."""
+
+
+class Holders(Protocol):
+    """Who holds tokens, asked and not yet waited for: `holders(session, tokens, *, at)`."""
+
+    def found(self) -> dict[str, Actor]:
+        """Return who holds which token, without those that nobody holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +79,13 @@ class Bidding:
         self,
         sessions: sessionmaker[Session],
         *,
-        authenticate: Authenticate,
+        holders: Callable[..., Holders],
         now: Callable[[], datetime],
     ) -> None:
         self._sessions = sessions
-        self._authenticate = authenticate
+        self._holders = holders
         self._now = now
+        self._known: dict[str, Actor] = {}
 
     def read(self, asked: Asked, *, homes: Sequence[str]) -> Bid:
         """Read a request without any look at the database."""
@@ -87,13 +95,13 @@ class Bidding:
         try:
             token = credential(
                 authorization=headers.get("authorization", ""),
-                cookie=rsgi.cookie(headers, COOKIE),
+                cookie=aio.cookie(headers, COOKIE),
                 safe=False,
                 origin=headers.get("origin"),
                 fetch_site=headers.get("sec-fetch-site"),
                 homes=(asked.home, *homes),
             )
-            values = values_of(asked.body, mimetype=rsgi.mimetype(headers))
+            values = values_of(asked.body, mimetype=aio.mimetype(headers))
             key = idempotency.checked_key(headers.get("idempotency-key", ""))
         except Failure as failure:
             fault = failure
@@ -122,15 +130,18 @@ class Bidding:
         try:
             return self._decide(auction_id, [bid])[0]
         except (DBAPIError, PoolTimeout) as error:
-            return rsgi.problem(rsgi.failure_of(error, path=bid.path), bid.path)
+            return aio.problem(aio.failure_of(error, path=bid.path), bid.path)
 
     def _decide(self, auction_id: uuid.UUID, bids: Sequence[Bid]) -> list[Answer]:
-        with rsgi.transaction(self._sessions, pipelined=True) as session:
-            looked = bidding.look(session, auction_id=auction_id)
-            admitted = self._admitted(session, bids)
+        with aio.transaction(self._sessions, pipelined=True) as session:
+            at = self._now()
+            holders = self._holders(session, {bid.token for bid in bids if bid.token}, at=at)
+            expected = self._expected(bids)
+            entered = entering.enter(session, auction_id=auction_id, expected=expected, at=at)
+            admitted = self._admitted(bids, holders.found())
             attempts = [one for one in admitted if isinstance(one, Attempt)]
             decided = (
-                bidding.decide(session, looked=looked, auction_id=auction_id, attempts=attempts) if attempts else None
+                bidding.decide(session, entered=entered, auction_id=auction_id, attempts=attempts) if attempts else None
             )
         answers = iter(() if decided is None else decided.answers())
         return [
@@ -138,9 +149,16 @@ class Bidding:
             for one, bid in zip(admitted, bids, strict=True)
         ]
 
-    def _admitted(self, session: Session, bids: Sequence[Bid]) -> list[Attempt | Failure]:
+    def _expected(self, bids: Sequence[Bid]) -> list[Attempt]:
+        """Return what the bids probably ask: of those whose token was somebody's in an earlier batch."""
+        known = [(bid, self._known.get(bid.token)) for bid in bids if bid.fault is None]
+        return [Attempt(actor, bid.key, **bid.values) for bid, actor in known if actor is not None]
+
+    def _admitted(self, bids: Sequence[Bid], actors: dict[str, Actor]) -> list[Attempt | Failure]:
         """Return for each bid the attempt that may be decided, or the failure that keeps it out."""
-        actors = self._authenticate(session, {bid.token for bid in bids if bid.token}, at=self._now())
+        if len(self._known) > KNOWN_MOST:
+            self._known.clear()
+        self._known.update(actors)
         return [_admit(bid, actors.get(bid.token)) for bid in bids]
 
 
@@ -159,7 +177,7 @@ def _admit(bid: Bid, actor: Actor | None) -> Attempt | Failure:
 
 def _rendered(answer: Receipt | Failure, path: str) -> Answer:
     if isinstance(answer, Failure):
-        return rsgi.problem(answer, path)
+        return aio.problem(answer, path)
     return Answer(201, orjson.dumps(document_of(answer)))
 
 
@@ -208,7 +226,7 @@ class BidRoute:
         self._lanes = lanes
         self._homes = tuple(homes)
 
-    async def answer(self, asked: Asked, *, auction_id: str) -> Answer:
+    def answer(self, asked: Asked, reply: Reply, *, auction_id: str) -> None:
         """Answer a bid once its batch is committed."""
         bid = self._bidding.read(asked, homes=self._homes)
-        return await self._lanes.ask(_read_id(auction_id), bid)
+        self._lanes.put(_read_id(auction_id), bid, reply)

@@ -30,6 +30,7 @@ from marketplace.parties.organisations import (
 )
 from marketplace.parties.sign_in import (
     SignedIn,
+    ask_holders,
     authenticate,
     authenticate_all,
     change_password,
@@ -54,6 +55,7 @@ __all__ = [
     "SignedIn",
     "TooManySignIns",
     "add_affiliate",
+    "ask_holders",
     "authenticate",
     "authenticate_all",
     "change_password",

@@ -7,7 +7,7 @@ must be counted is *returned*, not raised: raising would roll the count back wit
 import functools
 import secrets
 import uuid
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -184,19 +184,38 @@ def authenticate(session: Session, token: str, *, at: datetime) -> Actor | None:
     return authenticate_all(session, [token], at=at).get(token)
 
 
-def authenticate_all(session: Session, tokens: Collection[str], *, at: datetime) -> dict[str, Actor]:
-    """Return who holds these tokens at this instant, without those that nobody holds: one query for each kind."""
+@dataclass(frozen=True, slots=True)
+class Holders:
+    """Who holds tokens, asked and not yet waited for; `people` and `keys` are the tokens by their hash."""
+
+    people: Mapping[bytes, str]
+    keys: Mapping[bytes, str]
+    by_session: db.Asked | None
+    by_key: db.Asked | None
+
+    def found(self) -> dict[str, Actor]:
+        """Return who holds which token, without those that nobody holds."""
+        found = {}
+        for person in () if self.by_session is None else self.by_session.rows():
+            found[self.people[person.token_hash]] = _actor(*_who(person), user_id=person.user_id)
+        for held in () if self.by_key is None else self.by_key.rows():
+            scopes = tuple(held.scopes)
+            found[self.keys[held.secret_hash]] = _actor(*_who(held), api_key_id=held.api_key_id, scopes=scopes)
+        return found
+
+
+def ask_holders(session: Session, tokens: Collection[str], *, at: datetime) -> Holders:
+    """Ask who holds these tokens at this instant: one query for each kind."""
     people = {token_hash(token): token for token in tokens if credentials.is_session_token(token)}
     keys = {token_hash(token): token for token in tokens if credentials.is_api_key(token)}
-    found = {}
-    if people:
-        for person in _BY_SESSION.ask(session, hashes=db.array(people), at=at).rows():
-            found[people[person.token_hash]] = _actor(*_who(person), user_id=person.user_id)
-    if keys:
-        for held in _BY_KEY.ask(session, hashes=db.array(keys), at=at).rows():
-            scopes = tuple(held.scopes)
-            found[keys[held.secret_hash]] = _actor(*_who(held), api_key_id=held.api_key_id, scopes=scopes)
-    return found
+    by_session = _BY_SESSION.ask(session, hashes=db.array(people), at=at) if people else None
+    by_key = _BY_KEY.ask(session, hashes=db.array(keys), at=at) if keys else None
+    return Holders(people, keys, by_session, by_key)
+
+
+def authenticate_all(session: Session, tokens: Collection[str], *, at: datetime) -> dict[str, Actor]:
+    """Return who holds these tokens at this instant, without those that nobody holds."""
+    return ask_holders(session, tokens, at=at).found()
 
 
 def _who(row: Any) -> tuple[uuid.UUID, str, tuple[str, ...], str]:

@@ -14,7 +14,7 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 PACKAGES: Final = ("marketplace", "collection", "valuation", "due_diligence", "auctions", "settlement", "console")
 DOORS: Final = ("wsgi.py", "worker.py", "live.py", "manage.py", "marketplace/launch.py", "marketplace/embedded.py")
 EDGES: Final = (
-    "marketplace/http.py", "marketplace/rsgi.py", "marketplace/tasks.py", "marketplace/outbox.py",
+    "marketplace/http.py", "marketplace/aio.py", "marketplace/tasks.py", "marketplace/outbox.py",
     "marketplace/jobs.py", "marketplace/errands.py", "marketplace/db.py",
 )  # fmt: skip
 FORBIDDEN_IN_DOMAIN: Final = {

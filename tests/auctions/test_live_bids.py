@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import types
 import uuid
 
 import pytest
@@ -11,7 +10,7 @@ from sqlalchemy import text
 import live
 from auctions import bid_schemas
 from auctions.live import bids
-from marketplace import bodies, runtime
+from marketplace import aio, bodies, runtime
 from marketplace.errors import Failure
 from tests.auctions.conftest import cny
 
@@ -26,30 +25,23 @@ BODIES = [
 ]  # fmt: skip
 
 
-class Protocol:
-    """What granian hands over with a request; keeps the answer."""
+class Told:
+    """An answer of the live door."""
 
-    def __init__(self, body):
-        self.body = body
-
-    async def __call__(self):
-        return self.body
-
-    def response_bytes(self, status, headers, body):
-        self.status, self.headers, self.answer = status, dict(headers), json.loads(body)
+    def __init__(self, answer):
+        self.status, self.headers, self.answer = answer.status, dict(answer.headers), json.loads(answer.body)
 
 
-async def send(door, path, body, headers):
+async def send(door, path, body, headers, method="POST"):
+    answered = asyncio.get_running_loop().create_future()
     fields = {"host": "localhost", "content-length": str(len(body))} | headers
-    scope = types.SimpleNamespace(proto="http", method="POST", path=path, scheme="http", headers=fields)
-    protocol = Protocol(body)
-    await door.__rsgi__(scope, protocol)
-    return protocol
+    door.application.take(aio.Asked(method, path, fields, body), aio.Reply(answered.set_result, path))
+    return Told(await answered)
 
 
 @pytest.fixture
 def door(stage, running):
-    return live.application(running)
+    return live.Door(running)
 
 
 def both(stage, door, path, body, kind, *, token, key):
@@ -128,12 +120,8 @@ def test_the_short_way_of_reading_a_body_reads_what_the_schema_reads(shape, amou
 
 
 def test_the_door_says_that_it_is_well(stage, door):
-    scope = types.SimpleNamespace(
-        proto="http", method="GET", path="/api/v1/health", scheme="http", headers={"content-length": "0"}
-    )
-    protocol = Protocol(b"")
-    asyncio.run(door.__rsgi__(scope, protocol))
-    assert (protocol.status, protocol.answer) == (200, stage.api.ok("GET", "/health"))
+    told = asyncio.run(send(door, "/api/v1/health", b"", {}, "GET"))
+    assert (told.status, told.answer) == (200, stage.api.ok("GET", "/health"))
 
 
 def test_bidders_are_told_where_the_live_door_is(stage):
@@ -145,7 +133,7 @@ def test_a_door_whose_connections_were_cut_decides_on_a_new_one(stage, running):
     listing = stage.live(stage.people.buyer, reserve_price=None)
     path = f"/api/v1/auctions/{listing['auction_id']}/bids"
     own = runtime.build(running.settings, (), clock=running.clock, ping=False)
-    door = live.application(own)
+    door = live.Door(own)
     headers = {"content-type": JSON, "authorization": f"Bearer {stage.people.buyer.token}"}
 
     def bid(amount, key):
