@@ -21,7 +21,7 @@ import orjson
 import uvloop
 
 from auctions.live.bids import Bid, Bidding, BidRoute
-from marketplace import crew, runtime
+from marketplace import crew, db, runtime
 from marketplace.aio import Answer, Application, Asked, Reply, Route, transaction
 from marketplace.health import health
 from marketplace.http1 import Listener
@@ -45,9 +45,9 @@ class Door:
 
     def __init__(self, running: runtime.Runtime) -> None:
         runtime.install(running)
-        self._running = running
         self._threads = ThreadPoolExecutor(running.settings.database_pool_size, "lane")
-        bidding = Bidding(running.sessions, holders=parties.ask_holders, now=running.clock.now)
+        self._pipelines = db.Pipelines(running.sessions)
+        bidding = Bidding(self._pipelines, holders=parties.ask_holders, now=running.clock.now)
         self._lanes: Lanes[uuid.UUID, Bid, Answer] = Lanes(bidding.decide, executor=self._threads)
         route = BidRoute(bidding, self._lanes, homes=(running.settings.public_url.rstrip("/"),))
         self.application = Application([Route("POST", BIDS, route.answer), Route("GET", HEALTH, self._healthy)])
@@ -57,7 +57,8 @@ class Door:
         self._health.put("health", None, reply)
 
     def _look(self, _key: str, asked: Sequence[None]) -> list[Answer]:
-        with transaction(self._running.sessions) as session:
+        with transaction(self._pipelines) as session:
+            db.end_pipeline(session)
             answer = Answer(200, orjson.dumps(health(session)))
         return [answer for _ in asked]
 
@@ -65,7 +66,12 @@ class Door:
         """Answer whoever still waits, and let the database go."""
         await self._lanes.stop()
         await self._health.stop()
+        self.let_go()
+
+    def let_go(self) -> None:
+        """Let threads and connections go, whoever waits."""
         self._threads.shutdown()
+        self._pipelines.close()
 
 
 async def serve(running: runtime.Runtime, sock: socket.socket, stop: asyncio.Event) -> None:

@@ -65,7 +65,7 @@ class _Told:
             one.event,
             self._answer_document(one.answer),
             one.standing,
-            key_digest=one.case.digest,
+            key_digest=one.case.attempt.digest,
             key_id=room.signer.key_id,
             chained=False,
         )

@@ -83,7 +83,7 @@ def decide(session: Session, *, entered: Entered, auction_id: uuid.UUID, attempt
     row = next(iter(entered.row.rows()), None)
     if row is None:
         return Decided([NotFound("auction", auction_id) for _ in attempts])
-    cases = [Case(place, one, log.key_digest(one.idempotency_key)) for place, one in enumerate(attempts)]
+    cases = [Case(place, one) for place, one in enumerate(attempts)]
     room = _entered(session, row, cases, entered)
     found = [judging.judge(room, case) for case in cases]
     if None not in found:
@@ -150,7 +150,7 @@ def lock_row(session: Session, auction_id: uuid.UUID) -> Any:
 def _entered(session: Session, row: Any, cases: Sequence[Case], entered: Entered) -> Room:
     """Return the room as it was entered; what was asked for others than those who came is asked again."""
     at = _time(row)
-    pairs = {(case.attempt.actor.organisation_id.int, case.digest) for case in cases}
+    pairs = {(case.attempt.actor.organisation_id.int, case.attempt.digest) for case in cases}
     seats, earlier = entered.seats, entered.earlier
     if seats is None or earlier is None or not entered.covers(pairs, at):
         organisations = _organisations(cases)

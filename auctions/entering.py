@@ -16,7 +16,7 @@ from typing import Final
 
 from sqlalchemy.orm import Session
 
-from auctions import eligibility, judging, log, plays
+from auctions import eligibility, judging, plays
 from auctions.judging import Case, Room
 from auctions.receipts import Attempt
 from marketplace import db
@@ -47,7 +47,7 @@ def enter(session: Session, *, auction_id: uuid.UUID, expected: Sequence[Attempt
     known = _remembered.get(auction_id)
     if known is None:
         return Entered(db.Asked(session, LOOK, {"auction": auction_id}), locked=False, at=at)
-    cases = [Case(place, one, log.key_digest(one.idempotency_key)) for place, one in enumerate(expected)]
+    cases = [Case(place, one) for place, one in enumerate(expected)]
     locked = not known.sealed and _is_hopeful(known, cases, at)
     listing_id = known.row.listing_id
     organisations = {case.attempt.actor.organisation_id for case in cases}
@@ -55,7 +55,7 @@ def enter(session: Session, *, auction_id: uuid.UUID, expected: Sequence[Attempt
         db.Asked(session, LOCK if locked else LOOK, {"auction": auction_id}),
         locked,
         at,
-        {(case.attempt.actor.organisation_id.int, case.digest) for case in cases},
+        {(case.attempt.actor.organisation_id.int, case.attempt.digest) for case in cases},
         eligibility.ask_seats(session, listing_id=listing_id, organisations=organisations, at=at),
         ask_earlier(session, auction_id=auction_id, listing_id=listing_id, cases=cases),
     )
@@ -102,7 +102,7 @@ def ask_earlier(
         "listing": listing_id,
         "since": since,
         "organisations": db.array(case.attempt.actor.organisation_id for case in cases),
-        "digests": db.array(case.digest for case in cases),
+        "digests": db.array(case.attempt.digest for case in cases),
     }
     return db.Asked(session, _EARLIER, values)
 

@@ -28,11 +28,10 @@ _ONLY_UNDER_THE_LOCK: Final = frozenset({RefusalCode.LATE, RefusalCode.SUSPENDED
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """An attempt, its place in the batch, and the digest of its key."""
+    """An attempt and its place in the batch."""
 
     place: int
     attempt: Attempt
-    digest: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +97,7 @@ def judge(room: Room, case: Case) -> Decision | None:
 
 def _earlier(room: Room, case: Case, seat: Seat) -> Receipt | Acceptance | None:
     """Return what this key got before; raise `IdempotencyKeyReused` for another attempt."""
-    key = seat.key + case.digest
+    key = seat.key + case.attempt.digest
     twin = room.accepted.get(key)
     if twin is not None:
         if not _same(case.attempt, twin.case.attempt.kind, twin.case.attempt.amount):
@@ -177,8 +176,8 @@ def _paced(room: Room, seat: Seat) -> None:
 def _accept(room: Room, case: Case, seat: Seat, event: Event) -> Acceptance:
     answer = room.live.step(event)
     room.standing = room.live.play.standing(room.at)
-    deed = Deed(event, seat.id, case.attempt.actor, case.digest)
+    deed = Deed(event, seat.id, case.attempt.actor, case.attempt.digest)
     entry = log.append(room.head, deed, answer, room.standing, key_id=room.signer.key_id)
     accepted = Acceptance(case, seat, answer, entry)
-    room.accepted[seat.key + case.digest] = accepted
+    room.accepted[seat.key + case.attempt.digest] = accepted
     return accepted

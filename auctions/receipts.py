@@ -1,7 +1,7 @@
 """What bidders send and what they get: attempts, and receipts of those that were accepted."""
 
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -27,6 +27,11 @@ class Attempt:
     amount: Money | None = None
     lots: tuple[str, ...] = ()
     confirmed: bool = False
+    digest: bytes = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Know the digest of the key, which is all that the log keeps of it."""
+        object.__setattr__(self, "digest", log.key_digest(self.idempotency_key))
 
 
 @dataclass(frozen=True, slots=True)

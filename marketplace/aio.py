@@ -14,7 +14,7 @@ import orjson
 import structlog
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.orm import Session
 
 from marketplace import db, documents, lanes
 from marketplace.errors import Failure, Invalid, NotFound, Unavailable
@@ -28,7 +28,7 @@ _HARDENED: Final = (
     ("cache-control", "no-store"),
 )
 JSON: Final = (("content-type", "application/json"), *_HARDENED)
-_PROBLEM: Final = (("content-type", "application/problem+json"), *_HARDENED)
+_PROBLEM: Final[tuple[tuple[str, str], ...]] = (("content-type", "application/problem+json"), *_HARDENED)
 
 
 class TooLarge(Invalid):
@@ -152,22 +152,22 @@ class Route:
 def problem(failure: Failure, path: str) -> Answer:
     """Render a failure as the threads' edge does."""
     document = documents.problem(failure) | {"instance": path}
-    headers: list[tuple[str, str]] = list(_PROBLEM)
+    headers = _PROBLEM
     if failure.status == 401:  # noqa: PLR2004 - RFC 9110 wants the challenge with this status
-        headers.append(("www-authenticate", "Bearer"))
+        headers += (("www-authenticate", "Bearer"),)
     after = lanes.retry_after(failure)
     if after is not None:
-        headers.append(("retry-after", after))
-    return Answer(failure.status, orjson.dumps(document), tuple(headers))
+        headers += (("retry-after", after),)
+    return Answer(failure.status, orjson.dumps(document), headers)
 
 
 @contextlib.contextmanager
-def transaction(sessions: sessionmaker[Session], *, pipelined: bool = False) -> Iterator[Session]:
+def transaction(sessions: Callable[[], contextlib.AbstractContextManager[Session]]) -> Iterator[Session]:
     """Open a session, and commit at the end; raise `Undecided` when it cannot be known whether that was done.
 
-    `pipelined`: statements are sent without waiting for those before them (`db.pipelined`), the last with the commit.
+    `sessions`: a sessionmaker, or `db.Pipelines`, where the last statement travels with the commit.
     """
-    with sessions() as session, db.pipelined(session) if pipelined else contextlib.nullcontext():
+    with sessions() as session:
         yield session
         try:
             db.commit(session)

@@ -7,6 +7,7 @@ and rolls back.
 import contextlib
 import enum
 import uuid
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -158,6 +159,10 @@ class _Line:
             kept[_LINE] = {}
         self.wire = Wire(self.driver, kept[_LINE])
 
+    def is_free(self) -> bool:
+        """Whether the wire is up and in no transaction."""
+        return self.wire is not None and not self.wire.begun
+
     def ask(self, statement: str, values: Mapping[str, Any]) -> "Reply | _Answered":
         """Give a statement to the driver."""
         if self.wire is not None:
@@ -237,6 +242,45 @@ def pipelined(session: Session) -> Iterator[None]:
             end_pipeline(session)
         raise
     end_pipeline(session)
+
+
+class Pipelines:
+    """Pipelined sessions that stay open from one transaction to the next: making one costs more than a statement.
+
+    Called, it gives one for a `with` block, as a `sessionmaker` does. It is kept if its transaction was committed in
+    the pipeline, and closed otherwise. Each has a connection of the pool for itself until `close`.
+    """
+
+    def __init__(self, sessions: sessionmaker[Session]) -> None:
+        self._sessions = sessions
+        self._kept: deque[tuple[Session, contextlib.ExitStack]] = deque()
+
+    @contextlib.contextmanager
+    def __call__(self) -> Iterator[Session]:
+        """Lend a session."""
+        session, ending = self._kept.pop() if self._kept else self._open()
+        try:
+            yield session
+        except BaseException:
+            with contextlib.suppress(DBAPIError):
+                ending.close()
+            raise
+        line = session.info.get(_LINE)
+        if line is not None and line.is_free():
+            self._kept.append((session, ending))
+        else:
+            ending.close()
+
+    def _open(self) -> tuple[Session, contextlib.ExitStack]:
+        with contextlib.ExitStack() as ending:
+            session = ending.enter_context(self._sessions())
+            ending.enter_context(pipelined(session))
+            return session, ending.pop_all()
+
+    def close(self) -> None:
+        """Give all connections back."""
+        while self._kept:
+            self._kept.pop()[1].close()
 
 
 def end_pipeline(session: Session) -> None:

@@ -46,15 +46,16 @@ class Reply:
 class Wire:
     """A connection of the driver in pipeline mode, in one transaction, which begins with the first statement.
 
-    `prepared` are the names of statements on this connection; it must live exactly as long. Failures are raised as
-    psycopg's, at the latest by `settle`, which waits; after one the transaction can only be rolled back.
+    `begun`: whether it has begun. `prepared` are the names of statements on this connection; it must live exactly as
+    long. Failures are raised as psycopg's, at the latest by `settle`, which waits; after one the transaction can only
+    be rolled back.
     """
 
     def __init__(self, driver: psycopg.Connection[Any], prepared: dict[str, bytes]) -> None:
         self._pgconn = driver.pgconn
         self._driver = driver
         self._prepared = prepared
-        self._begun = self._pgconn.transaction_status != pq.TransactionStatus.IDLE
+        self.begun = self._pgconn.transaction_status != pq.TransactionStatus.IDLE
         self._awaited: list[Reply] = []
         self._poll = select.poll()
         self._pgconn.enter_pipeline_mode()
@@ -62,8 +63,8 @@ class Wire:
     def ask(self, statement: str, values: Mapping[str, Any]) -> Reply:
         """Send a statement with `%(name)s` for its values; their types are those that PostgreSQL infers."""
         text, names = _numbered(statement)
-        if not self._begun:
-            self._begun = True
+        if not self.begun:
+            self.begun = True
             self._send("BEGIN", lambda: self._pgconn.send_query_params(b"BEGIN", None))
         name = self._prepared.get(statement)
         if name is None:
@@ -77,10 +78,10 @@ class Wire:
 
     def commit(self) -> None:
         """Commit with whatever was not settled yet, in one exchange."""
-        if self._begun:
+        if self.begun:
             self._send("COMMIT", lambda: self._pgconn.send_query_params(b"COMMIT", None))
             self.settle()
-            self._begun = False
+            self.begun = False
 
     def settle(self) -> None:
         """Wait for the answers of everything that was sent; raise the first failure among them."""

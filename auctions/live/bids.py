@@ -18,7 +18,7 @@ import orjson
 import structlog
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.orm import Session
 
 from auctions import bid_schemas as schemas
 from auctions import bidding, entering
@@ -77,7 +77,7 @@ class Bidding:
 
     def __init__(
         self,
-        sessions: sessionmaker[Session],
+        sessions: Callable[[], contextlib.AbstractContextManager[Session]],
         *,
         holders: Callable[..., Holders],
         now: Callable[[], datetime],
@@ -93,13 +93,14 @@ class Bidding:
         fault: Failure | None = None
         token, key, values = "", "", {}
         try:
+            authorization = headers.get("authorization", "")
             token = credential(
-                authorization=headers.get("authorization", ""),
-                cookie=aio.cookie(headers, COOKIE),
+                authorization=authorization,
+                cookie="" if authorization else aio.cookie(headers, COOKIE),
                 safe=False,
                 origin=headers.get("origin"),
                 fetch_site=headers.get("sec-fetch-site"),
-                homes=(asked.home, *homes),
+                homes=homes if authorization else (asked.home, *homes),
             )
             values = values_of(asked.body, mimetype=aio.mimetype(headers))
             key = idempotency.checked_key(headers.get("idempotency-key", ""))
@@ -133,12 +134,13 @@ class Bidding:
             return aio.problem(aio.failure_of(error, path=bid.path), bid.path)
 
     def _decide(self, auction_id: uuid.UUID, bids: Sequence[Bid]) -> list[Answer]:
-        with aio.transaction(self._sessions, pipelined=True) as session:
+        with aio.transaction(self._sessions) as session:
             at = self._now()
             holders = self._holders(session, {bid.token for bid in bids if bid.token}, at=at)
-            expected = self._expected(bids)
-            entered = entering.enter(session, auction_id=auction_id, expected=expected, at=at)
-            admitted = self._admitted(bids, holders.found())
+            expected = [self._expected(bid) for bid in bids]
+            hint = [one for one in expected if one is not None]
+            entered = entering.enter(session, auction_id=auction_id, expected=hint, at=at)
+            admitted = self._admitted(bids, expected, holders.found())
             attempts = [one for one in admitted if isinstance(one, Attempt)]
             decided = (
                 bidding.decide(session, entered=entered, auction_id=auction_id, attempts=attempts) if attempts else None
@@ -149,20 +151,22 @@ class Bidding:
             for one, bid in zip(admitted, bids, strict=True)
         ]
 
-    def _expected(self, bids: Sequence[Bid]) -> list[Attempt]:
-        """Return what the bids probably ask: of those whose token was somebody's in an earlier batch."""
-        known = [(bid, self._known.get(bid.token)) for bid in bids if bid.fault is None]
-        return [Attempt(actor, bid.key, **bid.values) for bid, actor in known if actor is not None]
+    def _expected(self, bid: Bid) -> Attempt | None:
+        """Return what a bid probably asks, if its token was somebody's in an earlier batch."""
+        actor = self._known.get(bid.token)
+        return None if actor is None or bid.fault is not None else Attempt(actor, bid.key, **bid.values)
 
-    def _admitted(self, bids: Sequence[Bid], actors: dict[str, Actor]) -> list[Attempt | Failure]:
+    def _admitted(
+        self, bids: Sequence[Bid], expected: Sequence[Attempt | None], actors: dict[str, Actor]
+    ) -> list[Attempt | Failure]:
         """Return for each bid the attempt that may be decided, or the failure that keeps it out."""
         if len(self._known) > KNOWN_MOST:
             self._known.clear()
         self._known.update(actors)
-        return [_admit(bid, actors.get(bid.token)) for bid in bids]
+        return [_admit(bid, one, actors.get(bid.token)) for bid, one in zip(bids, expected, strict=True)]
 
 
-def _admit(bid: Bid, actor: Actor | None) -> Attempt | Failure:
+def _admit(bid: Bid, expected: Attempt | None, actor: Actor | None) -> Attempt | Failure:
     try:
         if isinstance(bid.fault, CrossSite):
             raise bid.fault
@@ -170,6 +174,8 @@ def _admit(bid: Bid, actor: Actor | None) -> Attempt | Failure:
         assert admitted is not None
         if bid.fault is not None:
             raise bid.fault
+        if expected is not None and expected.actor is admitted:
+            return expected
         return Attempt(actor=admitted, idempotency_key=bid.key, **bid.values)
     except Failure as failure:
         return failure

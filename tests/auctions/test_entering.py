@@ -93,12 +93,13 @@ def test_a_seat_that_was_lost_since_is_lost(arena, asked, monkeypatch):
     assert len(arena.log()) == 2
 
 
-def test_whoever_holds_a_token_is_asked_anew(stage, running):
+def test_whoever_holds_a_token_is_asked_anew(stage, running, request):
     """A token that was another's in an earlier batch bids for whom it belongs to now."""
     people = stage.people
     listing = stage.live(people.buyer, people.other_buyer, reserve_price=None)
     path = f"/api/v1/auctions/{listing['auction_id']}/bids"
     door = live.Door(running)
+    request.addfinalizer(door.let_go)
     route = next(route for route in door.application._routes if route.method == "POST")
     bidding = route.handler.__self__._bidding
 

@@ -41,7 +41,9 @@ async def send(door, path, body, headers, method="POST"):
 
 @pytest.fixture
 def door(stage, running):
-    return live.Door(running)
+    made = live.Door(running)
+    yield made
+    made.let_go()
 
 
 def both(stage, door, path, body, kind, *, token, key):
@@ -149,5 +151,6 @@ def test_a_door_whose_connections_were_cut_decides_on_a_new_one(stage, running):
         )
         assert connection.scalar(text(cut)) > 0
     assert bid("100000.00", "b").status == 201
+    door.let_go()
     own.engine.dispose()
     runtime.install(running)

@@ -86,3 +86,48 @@ def test_the_drivers_own_statements_do_not_drop_ours_after_a_rollback(sessions):
 
     for work in (theirs, ours, theirs, ours, theirs, ours):
         work()
+
+
+def backend(session):
+    return db.rows(session, "SELECT pg_backend_pid() AS pid", {})[0].pid
+
+
+def test_a_pipeline_stays_from_transaction_to_transaction(sessions):
+    pipelines, seen = db.Pipelines(sessions), []
+    for _ in range(3):
+        with pipelines() as session:
+            seen.append((session, backend(session)))
+            db.commit(session)
+    with pipelines() as one, pipelines() as other:
+        pair = {backend(one), backend(other)}
+        for session in (one, other):
+            db.commit(session)
+    pipelines.close()
+    assert len(set(seen)) == 1
+    assert (len(pair), seen[0][1] in pair) == (2, True)
+
+
+def test_a_pipeline_that_failed_or_was_not_committed_leaves_nothing(sessions):
+    with sessions.begin() as session:
+        session.execute(text("CREATE TABLE kept_here (n integer PRIMARY KEY)"))
+    pipelines = db.Pipelines(sessions)
+
+    def put(number):
+        with pipelines() as session:
+            db.tell(session, "INSERT INTO kept_here VALUES (%(n)s)", {"n": number})
+            if number == 2:
+                return
+            if number == 3:
+                db.end_pipeline(session)
+                session.execute(text("INSERT INTO kept_here VALUES (30)"))
+            db.commit(session)
+
+    put(1)
+    put(2)
+    with pytest.raises(DBAPIError, match="duplicate key"):
+        put(1)
+    put(3)
+    put(4)
+    pipelines.close()
+    with sessions() as session:
+        assert session.scalars(text("SELECT n FROM kept_here ORDER BY n")).all() == [1, 3, 4, 30]
