@@ -100,6 +100,12 @@ class TermsIn(Schema):
     minimum_raises = Count(maximum=MAX_COUNT, allow_none=True)
     awards = Count(minimum=1, maximum=MAX_COUNT, allow_none=True)
     cycle_seconds = Count(minimum=1, maximum=MAX_SECONDS, allow_none=True)
+    first_bid_clock_seconds = Count(
+        minimum=1,
+        maximum=MAX_SECONDS,
+        allow_none=True,
+        metadata={"description": "english, proxy: the first accepted bid ends the auction so much later (变卖)."},
+    )
     steps = ma.fields.Dict(
         allow_none=True,
         metadata={"example": {"count": 81, "seconds": 300, "drop": "10000.00", "pause_seconds": 30}},

@@ -93,7 +93,7 @@ def test_the_hybrid_dutch_of_loki_falls_from_half_to_a_fifth_of_it():
 
 def test_every_template_of_a_preset_is_a_plan():
     templates = [row["plan"] for preset in presets.PRESETS for row in preset.document["relisting"].values()]
-    assert len(templates) == 2
+    assert len(templates) == 3
     for template in templates:
         assert relisting.read_plan(Node(template), "CNY")["attempts"]
 
