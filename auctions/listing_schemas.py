@@ -236,6 +236,11 @@ class ListingOut(TermsOut):
     rectifiable_until = Instant(required=True, allow_none=True)
     relisting_plan = ma.fields.Dict(required=True, allow_none=True)
     plan_step = Count(required=True)
+    planned_lot = ma.fields.String(
+        required=True,
+        allow_none=True,
+        metadata={"description": "The lot of the plan's first listing that this one sells by itself."},
+    )
     priority = ma.fields.List(
         ma.fields.Nested(PriorityOut),
         required=True,
