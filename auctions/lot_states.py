@@ -37,7 +37,7 @@ class LotFate:
     next_listing_id: uuid.UUID | None
 
 
-def fates(session: Session, listing: Listing, names: Sequence[str]) -> Mapping[str, LotFate]:
+def fates(session: Session, listing: Listing, *, names: Sequence[str]) -> Mapping[str, LotFate]:
     """Return what has become of the lots of a listing, by name. No visibility check: all of it is public."""
     awards = _awards(session, listing)
     again = _announced_again(session, listing) if listing.state is ListingState.CLOSED else {}

@@ -119,7 +119,7 @@ def cut_again(session: Session, listing: Listing, *, before: Listing) -> None:
     session.flush()
 
 
-def offered_in(session: Session, listing_id: uuid.UUID, package_id: uuid.UUID) -> list[str]:
+def offered_in(session: Session, listing_id: uuid.UUID, *, package_id: uuid.UUID) -> list[str]:
     """Return the lots of a listing whose cases are in a package now, in order."""
     live, lot_of = set(packages.live_cases(session, package_id)), _lot_of_cases(session, listing_id)
     found = {lot for case_id, lot in lot_of.items() if case_id in live}
@@ -216,7 +216,7 @@ def show(session: Session, listing_id: uuid.UUID, *, actor: Actor) -> LotsPage:
     persons = {row.name: row.persons for row in rows} | ({} if rest is None else {REST: rest.persons})
     hidden = frozenset() if full else rules.withheld(persons)
     reserves = {lot["lot"]: lot["reserve"] for lot in listing.format_terms.get("lots") or ()}
-    fates = lot_states.fates(session, listing, [row.name for row in rows])
+    fates = lot_states.fates(session, listing, names=[row.name for row in rows])
     views = [
         LotView(
             name=row.name,

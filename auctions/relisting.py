@@ -52,7 +52,7 @@ def make_next_attempt(
     attempt = _planned(session, before)
     package = packages.require_package(session, package_id, for_update=True)
     free = package.state == packages.PackageState.FROZEN and not _succeeded(session, before, package_id)
-    offered = lots.offered_in(session, before.id, package_id) if before.format is FormatName.PACKAGE else []
+    offered = lots.offered_in(session, before.id, package_id=package_id) if before.format is FormatName.PACKAGE else []
     if attempt is None or not free or (before.format is FormatName.PACKAGE and not offered):
         return None
     listing = _draft(session, before, attempt, package_id=package_id, offered=offered, at=at)

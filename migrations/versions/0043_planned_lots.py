@@ -16,7 +16,7 @@ SUCCESSOR = "uq_listings_planned_successor"
 
 def upgrade() -> None:
     op.execute("SET LOCAL lock_timeout = '5s'")
-    op.add_column("listings", sa.Column("planned_lot", sa.Text(), nullable=True))
+    op.add_column("listings", sa.Column("planned_lot", sa.String(), nullable=True))
     op.create_check_constraint(
         op.f("ck_listings_planned_lot_of_plan"), "listings", "planned_lot IS NULL OR plan_step > 0"
     )
