@@ -129,10 +129,11 @@ def _end_when_nobody_is_left(
 ) -> None:
     """Free the package once nothing of it is awarded or waited for; until then, the lots that nobody has any more."""
     left = any(row.state in awards.IN_FORCE or row.state is AwardState.WAITING for row in rows)
+    listing = session.get_one(Listing, award.listing_id)
     if left or not packages.is_whole(session, award.package_id):
-        lots.let_go(session, session.get_one(Listing, award.listing_id), awards=rows, at=at)
+        lots.let_go(session, listing, awards=rows, at=at)
     else:
-        packages.unlist_package(session, award.package_id, actor=actor, at=at)
+        lots.set_free(session, listing, actor=actor, at=at)
     if left:
         return
     outbox.publish(session, events.AuctionFailed(award.auction_id, award.listing_id, award.package_id), at=at)

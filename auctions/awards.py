@@ -113,7 +113,7 @@ def propose(
     `proposed` are the rows `awards` of the engine's answer: each `pending` one wins a slot, those `waiting` queue for
     the first. `bidders`: registrations by bidder code.
     """
-    preset = eligibility.preset_of(listing)
+    preset = eligibility.preset_of(session, listing)
     terms = AwardTerms.of_document({**preset.awards, "zone": preset.zone})
     made: list[Award] = []
     slots = 0

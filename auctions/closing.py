@@ -23,7 +23,6 @@ from marketplace import audit, outbox, search
 from marketplace.actor import SYSTEM, Actor
 from marketplace.errors import Conflict, NotFound
 from marketplace.money import Money
-from marketplace.packages import service as packages
 
 log = structlog.get_logger(__name__)
 
@@ -120,7 +119,7 @@ def _write_down(
         made = awards.propose(session, listing=row, auction=auction, proposed=answer["awards"], bidders=bidders, at=at)
         lots.let_go(session, row, awards=made, at=at)
     else:
-        packages.unlist_package(session, row.package_id, actor=SYSTEM, at=at)
+        lots.set_free(session, row, actor=SYSTEM, at=at)
         outbox.publish(session, events.AuctionFailed(auction.id, row.id, row.package_id), at=at)
 
 

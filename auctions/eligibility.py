@@ -14,9 +14,9 @@ from sqlalchemy import ColumnElement, Date, Uuid, and_, bindparam, exists, func,
 from sqlalchemy.dialects.postgresql import ARRAY, aggregate_order_by
 from sqlalchemy.orm import Session
 
+from auctions import listing as listings
 from auctions.award_models import Default, InterestConflict
 from auctions.domain import eligibility as rules
-from auctions.domain import presets
 from auctions.domain.eligibility import Check, ConflictRule, ConflictState, Facts
 from auctions.domain.lifecycles import RegistrationState
 from auctions.domain.presets import Preset
@@ -85,10 +85,10 @@ class BarredAfterDefault(Refused):
         super().__init__("Your organisation was awarded this package before and defaulted; it is barred from it.")
 
 
-def preset_of(listing: Listing) -> Preset:
-    """Return the preset under which a listing was published: the version in force on that day."""
+def preset_of(session: Session, listing: Listing) -> Preset:
+    """Return the preset under which a listing was published: the version that its announcement names."""
     assert listing.published_at is not None
-    return presets.in_force(listing.preset, parties.market_day(listing.published_at))
+    return listings.preset_of(session, listing, at=listing.published_at)
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,6 +100,12 @@ class TermsIn(Schema):
     minimum_raises = Count(maximum=MAX_COUNT, allow_none=True)
     awards = Count(minimum=1, maximum=MAX_COUNT, allow_none=True)
     cycle_seconds = Count(minimum=1, maximum=MAX_SECONDS, allow_none=True)
+    first_bid_clock_seconds = Count(
+        minimum=1,
+        maximum=MAX_SECONDS,
+        allow_none=True,
+        metadata={"description": "english, proxy: the first accepted bid ends the auction so much later (变卖)."},
+    )
     steps = ma.fields.Dict(
         allow_none=True,
         metadata={"example": {"count": 81, "seconds": 300, "drop": "10000.00", "pause_seconds": 30}},
@@ -230,6 +236,11 @@ class ListingOut(TermsOut):
     rectifiable_until = Instant(required=True, allow_none=True)
     relisting_plan = ma.fields.Dict(required=True, allow_none=True)
     plan_step = Count(required=True)
+    planned_lot = ma.fields.String(
+        required=True,
+        allow_none=True,
+        metadata={"description": "The lot of the plan's first listing that this one sells by itself."},
+    )
     priority = ma.fields.List(
         ma.fields.Nested(PriorityOut),
         required=True,

@@ -4,9 +4,12 @@ from typing import Any, Final
 
 import marshmallow as ma
 
+from auctions.domain.awards import FailureCause
+from auctions.domain.lifecycles import AwardState
+from auctions.domain.lots import LotState
 from auctions.domain.package import MAX_LOTS
 from auctions.lots import LotView
-from marketplace.fields import Amount, Count, Flag, Schema, Text, Upload
+from marketplace.fields import Amount, Choice, Count, Flag, Id, Schema, Text, Upload
 from marketplace.money import Money
 from marketplace.packages.schemas import PackageFilterIn
 
@@ -57,6 +60,16 @@ class LotsFormIn(Schema):
     rest_not_for_sale = Flag(from_text=True, load_default=False)
 
 
+class LotResultOut(Schema):
+    """The latest award of a lot; its price is for all lots of the award together. `bidder` is a code."""
+
+    bidder = ma.fields.String(required=True)
+    price = Amount(required=True)
+    lots = ma.fields.List(ma.fields.String(), required=True)
+    award_state = Choice(AwardState, required=True)
+    failure_cause = Choice(FailureCause, required=True, allow_none=True)
+
+
 class LotOut(Schema):
     """A lot. The figures are null where `withheld`: too few persons owe in it (then only the seller sees them)."""
 
@@ -74,6 +87,15 @@ class LotOut(Schema):
         metadata={"description": "SHA-256 of the lot's row numbers in lots.csv, ascending, one a line."},
     )
     chosen = ma.fields.Dict(required=True, allow_none=True)
+    state = Choice(
+        LotState, required=True, allow_none=True, metadata={"description": "Of the lot by itself; null for `rest`."}
+    )
+    result = ma.fields.Nested(LotResultOut, required=True, allow_none=True)
+    next_listing_id = Id(
+        required=True,
+        allow_none=True,
+        metadata={"description": "The newest announcement of the lot's cases after this auction."},
+    )
 
     @ma.pre_dump
     def flatten(self, view: LotView, **_: Any) -> dict[str, Any]:
@@ -86,6 +108,8 @@ class LotOut(Schema):
             "cases_hash": view.cases_hash,
             "chosen": view.chosen,
         }
+        if view.fate is not None:
+            values |= {name: getattr(view.fate, name) for name in ("state", "result", "next_listing_id")}
         if view.figures is not None:
             values |= {"loans": view.figures.loans, "borrowers": view.figures.borrowers}
             for name in ("principal", "interest", "other"):

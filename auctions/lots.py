@@ -14,15 +14,17 @@ from sqlalchemy import Text, Uuid, delete, func, insert, literal, select
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
 
-from auctions import events
+from auctions import events, lot_states
 from auctions import listing as listings
 from auctions.award_models import Award
 from auctions.domain import lots as rules
+from auctions.domain import relisting
 from auctions.domain.format_terms import FormatName
 from auctions.domain.lifecycles import AwardState, ListingState
 from auctions.domain.lots import REST, Cut, Figures
 from auctions.domain.terms import Missing
 from auctions.lot_models import Lot, LotCase
+from auctions.lot_states import LotFate
 from auctions.models import Listing
 from marketplace import audit, outbox
 from marketplace.actor import SYSTEM, Actor
@@ -35,12 +37,13 @@ _CLAIMS = frozenset(AwardState) - {AwardState.FAILED, AwardState.RELEASED}
 
 
 class LotsFixed(Conflict):
-    """The lots of a listing are cut while it is a draft."""
+    """The lots of a listing are cut while it is a draft, and not by a re-listing plan."""
 
     code = "lots_fixed"
 
-    def __init__(self, state: ListingState) -> None:
-        super().__init__(f"The listing is {state.value}: its lots are fixed.", state=state.value)
+    def __init__(self, listing: Listing) -> None:
+        state = "planned by the first announcement" if listing.plan_step else listing.state.value
+        super().__init__(f"The listing is {state}: its lots are fixed.", state=listing.state.value)
 
 
 class LotsWithoutCases(Conflict):
@@ -54,7 +57,10 @@ class LotsWithoutCases(Conflict):
 
 @dataclass(frozen=True, slots=True)
 class LotView:
-    """A lot as one reader sees it; `figures` None where they are withheld. `name` is empty for what is not for sale."""
+    """A lot as one reader sees it; `figures` None where they are withheld. `name` is empty for what is not for sale.
+
+    `fate`: what has become of it; None for what is not for sale.
+    """
 
     name: str
     reserve: Money | None
@@ -62,6 +68,7 @@ class LotView:
     currency: str
     cases_hash: str | None
     chosen: Mapping[str, Any] | None
+    fate: LotFate | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,22 +94,51 @@ def cut(
     `rest_not_for_sale` states that cases in no lot are kept back on purpose. The figures are those of the freeze.
     """
     listing = listings.lock_listing(session, listing_id, actor=actor)
-    if listing.state is not ListingState.DRAFT:
-        raise LotsFixed(listing.state)
-    frozen = packages.frozen_cases(session, listing.package_id)
-    parts = rules.cut(frozen, cuts)
+    if listing.state is not ListingState.DRAFT or listing.plan_step:
+        raise LotsFixed(listing)
     session.execute(delete(LotCase).where(LotCase.listing_id == listing_id))
     session.execute(delete(Lot).where(Lot.listing_id == listing_id))
-    numbers = {case.case_id: number for number, case in enumerate(frozen, start=1)}
-    session.add_all(_row(listing, one, position, parts[one.lot], numbers) for position, one in enumerate(cuts, start=1))
-    session.flush()
-    _write_cases(session, listing, parts)
+    parts = _write(session, listing, cuts)
     listing.rest_not_for_sale = rest_not_for_sale
     listing.version += 1
     session.flush()
     after = {"lots": {name: len(held) for name, held in parts.items()}, "rest_not_for_sale": rest_not_for_sale}
     audit.record(session, actor=actor, at=at, subject=listing, verb="cut", after=after)
     return listing
+
+
+def cut_again(session: Session, listing: Listing, *, before: Listing) -> None:
+    """Give a planned draft the lots that its terms name, with the cases that each had in the attempt before."""
+    held: dict[str, list[str]] = {lot["lot"]: [] for lot in listing.format_terms["lots"]}
+    lot_of = _lot_of_cases(session, before.id)
+    for case in packages.frozen_cases(session, listing.package_id):
+        if lot_of.get(case.case_id) in held:
+            held[lot_of[case.case_id]].append(case.case_key)
+    _write(session, listing, [Cut(name, case_keys=tuple(keys)) for name, keys in held.items()])
+    listing.rest_not_for_sale = before.rest_not_for_sale
+    session.flush()
+
+
+def offered_in(session: Session, listing_id: uuid.UUID, *, package_id: uuid.UUID) -> list[str]:
+    """Return the lots of a listing whose cases are in a package now, in order."""
+    live, lot_of = set(packages.live_cases(session, package_id)), _lot_of_cases(session, listing_id)
+    found = {lot for case_id, lot in lot_of.items() if case_id in live}
+    return [row.name for row in lots_of(session, listing_id) if row.name in found]
+
+
+def _lot_of_cases(session: Session, listing_id: uuid.UUID) -> dict[uuid.UUID, str]:
+    query = select(LotCase.case_id, LotCase.lot).where(LotCase.listing_id == listing_id)
+    return {row.case_id: row.lot for row in session.execute(query)}
+
+
+def _write(session: Session, listing: Listing, cuts: Sequence[Cut]) -> dict[str, list[packages.FrozenCase]]:
+    frozen = packages.frozen_cases(session, listing.package_id)
+    parts = rules.cut(frozen, cuts)
+    numbers = {case.case_id: number for number, case in enumerate(frozen, start=1)}
+    session.add_all(_row(listing, one, position, parts[one.lot], numbers) for position, one in enumerate(cuts, start=1))
+    session.flush()
+    _write_cases(session, listing, parts)
+    return parts
 
 
 def _row(
@@ -180,6 +216,7 @@ def show(session: Session, listing_id: uuid.UUID, *, actor: Actor) -> LotsPage:
     persons = {row.name: row.persons for row in rows} | ({} if rest is None else {REST: rest.persons})
     hidden = frozenset() if full else rules.withheld(persons)
     reserves = {lot["lot"]: lot["reserve"] for lot in listing.format_terms.get("lots") or ()}
+    fates = lot_states.fates(session, listing, names=[row.name for row in rows])
     views = [
         LotView(
             name=row.name,
@@ -188,10 +225,12 @@ def show(session: Session, listing_id: uuid.UUID, *, actor: Actor) -> LotsPage:
             currency=row.currency,
             cases_hash=row.cases_hash or None,
             chosen=row.chosen if full else None,
+            fate=fates[row.name],
         )
         for row in rows
     ]
-    left = None if rest is None else LotView(REST, None, None if REST in hidden else rest, listing.currency, None, None)
+    shown = None if REST in hidden else rest
+    left = None if rest is None else LotView(REST, None, shown, listing.currency, None, None, None)
     return LotsPage(views, left, listing.rest_not_for_sale)
 
 
@@ -211,8 +250,7 @@ def list_cases(session: Session, listing_id: uuid.UUID, *, actor: Actor) -> tupl
     is not for sale.
     """
     listing = listings.get_listing(session, listing_id, actor=actor)
-    query = select(LotCase.case_id, LotCase.lot).where(LotCase.listing_id == listing_id)
-    lots = {row.case_id: row.lot for row in session.execute(query)}
+    lots = _lot_of_cases(session, listing_id)
     frozen = enumerate(packages.frozen_cases(session, listing.package_id), start=1)
     if listings.sees_terms(listing, actor=actor):
         return ("number", "lot", "case_key"), [(place, lots.get(one.case_id), one.case_key) for place, one in frozen]
@@ -234,23 +272,40 @@ def _cases_in(session: Session, listing_id: uuid.UUID, names: Iterable[str]) -> 
     return session.scalars(query).all()
 
 
-def let_go(session: Session, listing: Listing, *, awards: Sequence[Award], at: datetime) -> packages.Package | None:
-    """Let everything leave the package that no award holds or waits for; return the new package, None for nothing.
+def let_go(session: Session, listing: Listing, *, awards: Sequence[Award], at: datetime) -> None:
+    """Let everything that no award holds or waits for leave the package, as a new one: `auction.lots_unsold`.
 
-    The caller holds the auction's lock. `auction.lots_unsold` tells of it. A package that was never cut stays whole.
+    Where the re-listing plan sells lots apart, each lot becomes a package of its own, and so does what lies in no lot.
+    The caller holds the auction's lock. A package that was never cut stays whole.
     """
     rows = lots_of(session, listing.id)
     if not any(row.loans for row in rows):
-        return None
+        return
     claimed = {name for award in awards if award.state in _CLAIMS for name in award.lots}
-    kept = set(_cases_in(session, listing.id, claimed))
-    left = [case_id for case_id in packages.live_cases(session, listing.package_id) if case_id not in kept]
-    if not left:
-        return None
+    lot_of = _lot_of_cases(session, listing.id)
+    left = [case for case in packages.live_cases(session, listing.package_id) if lot_of.get(case) not in claimed]
+    unsold = [row.name for row in rows if row.name not in claimed]
+    groups = [(unsold, left)]
+    if relisting.sells_apart(listing.relisting_plan, listing.plan_step):
+        groups = [([name], [case for case in left if lot_of.get(case) == name]) for name in unsold]
+        groups.append(([], [case for case in left if case not in lot_of]))
+    for names, cases in groups:
+        if cases:
+            _split(session, listing, names, cases, at=at)
+
+
+def _split(
+    session: Session, listing: Listing, names: Sequence[str], cases: Sequence[uuid.UUID], *, at: datetime
+) -> None:
     package = packages.require_package(session, listing.package_id)
-    unsold = ", ".join(row.name for row in rows if row.name not in claimed)
-    part = packages.split_package(
-        session, listing.package_id, case_ids=left, name=f"{package.name}: {unsold}", actor=SYSTEM, at=at
-    )
+    name = f"{package.name}: {', '.join(names)}" if names else package.name
+    part = packages.split_package(session, listing.package_id, case_ids=cases, name=name, actor=SYSTEM, at=at)
     outbox.publish(session, events.LotsUnsold(listing.id, listing.package_id, part.id), at=at)
-    return part
+
+
+def set_free(session: Session, listing: Listing, *, actor: Actor, at: datetime) -> None:
+    """Nothing of a package found a buyer: it is free again, or falls into its lots where the plan sells them apart."""
+    if listing.format is FormatName.PACKAGE and relisting.sells_apart(listing.relisting_plan, listing.plan_step):
+        let_go(session, listing, awards=(), at=at)
+    else:
+        packages.unlist_package(session, listing.package_id, actor=actor, at=at)

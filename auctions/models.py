@@ -26,7 +26,10 @@ from marketplace.money import Money
 
 
 class Listing(Base):
-    """The announcement of a package for sale with its terms. In draft any term may be missing."""
+    """The announcement of a package for sale with its terms. In draft any term may be missing.
+
+    `planned_lot`: the lot of the plan's first listing that this one sells by itself.
+    """
 
     __tablename__ = "listings"
     id: Mapped[uuid.UUID] = key()
@@ -58,6 +61,7 @@ class Listing(Base):
     previous_listing_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("listings.id"))
     relisting_plan: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     plan_step: Mapped[int] = mapped_column(default=0)
+    planned_lot: Mapped[str | None]
     rest_not_for_sale: Mapped[bool] = mapped_column(default=False)
     attempt_interval_seconds: Mapped[int] = mapped_column(default=1)
     confirm_above_percent: Mapped[int | None] = mapped_column(default=100)
@@ -78,12 +82,14 @@ class Listing(Base):
         ),
         CheckConstraint("attempt = 1 OR (attempt > 1 AND previous_listing_id IS NOT NULL)", "later_attempt_of_another"),
         CheckConstraint("plan_step >= 0 AND plan_step < attempt", "plan_step_within_attempts"),
+        CheckConstraint("planned_lot IS NULL OR plan_step > 0", "planned_lot_of_plan"),
         CheckConstraint("attempt_interval_seconds BETWEEN 0 AND 60", "attempt_interval_bounded"),
         CheckConstraint("confirm_above_percent > 0", "confirm_above_positive"),
         UniqueConstraint("id", "package_id", name="uq_listings_of_package"),
         Index(
             "uq_listings_planned_successor",
             "previous_listing_id",
+            "package_id",
             unique=True,
             postgresql_where=text("plan_step > 0"),
         ),

@@ -41,6 +41,6 @@ def gaps(session: Session, listing: Listing, *, vault: Vault) -> list[Missing]:
     claims = packages.claims_held_in(session, listing.package_id, bought=bought.where(*undertaken))
     if not claims:
         return []
-    source = eligibility.preset_of(sold).no_resale_source
+    source = eligibility.preset_of(session, sold).no_resale_source
     detail = f"Take out {claims} personal claims: they were bought under the undertaking not to resell."
     return [Missing("onward_sale_locked", f"{detail} ({cited(source)})", source)]

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from auctions import events, lots, onward_sales, opening, sealed_book, signing
 from auctions import listing as listings
-from auctions.domain import calendars, checks, references
+from auctions.domain import calendars, checks, references, relisting
 from auctions.domain import terms as domain
 from auctions.domain.canonical import canonical, fingerprint
 from auctions.domain.checks import Facts
@@ -107,9 +107,8 @@ def gaps(session: Session, listing: Listing, *, at: datetime) -> list[Missing]:
     )
     found = domain.missing(listings.terms_of(listing), around, at=at) + lots.gaps(session, listing)
     found += onward_sales.gaps(session, listing, vault=runtime.current().vault)
-    if listing.relisting_plan is not None and listing.start_price_minor is None:
-        detail = "A re-listing plan scales a start price, which this format does not have; take the plan out."
-        found.append(Missing("plan_without_start_price", detail))
+    if listing.relisting_plan is not None and not listing.plan_step:
+        found += relisting.gaps(listings.terms_of(listing), listing.relisting_plan)
     try:
         preset = listings.preset_of(session, listing, at=at)
     except PresetNotInForce as failure:

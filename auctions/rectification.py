@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from auctions import events, publishing
 from auctions import listing as listings
-from auctions.domain import calendars
+from auctions.domain import calendars, format_terms
 from auctions.domain.lifecycles import ListingState
 from auctions.models import Auction, Listing, Registration
 from marketplace import audit, outbox
@@ -23,9 +23,9 @@ from marketplace.clock import format_instant
 from marketplace.errors import Conflict
 
 PLANNED: Final = frozenset({
-    "preset", "format", "zone", "asset_kind", "start_price", "reserve_price", "increment", "deposit", "steps",
-    "relisting_plan",
-})  # fmt: skip
+    "preset", "format", "zone", "asset_kind", "start_price", "reserve_price", "increment", "deposit", "relisting_plan",
+    *format_terms.NAMES,
+}) - {"stop_at"}  # fmt: skip
 """What a re-listing plan fixed in advance; the seller of a planned draft may change its words and times."""
 
 

@@ -143,7 +143,7 @@ def _new(session: Session, row: Listing, *, undertakes_no_resale: bool, actor: A
         deposit_minor=row.deposit_minor,
         currency=row.currency,
         applied_at=at,
-        no_resale_required=eligibility.preset_of(row).no_resale,
+        no_resale_required=eligibility.preset_of(session, row).no_resale,
         no_resale_at=at if undertakes_no_resale else None,
         out_of_province=packages.has_companies_outside(session, row.package_id, province=province),
     )

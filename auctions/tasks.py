@@ -28,6 +28,7 @@ module = Module(
     ),
     subscriptions=(
         Subscription(events.AuctionFailed.name, relisting.on_auction_failed),
+        Subscription(events.LotsUnsold.name, relisting.on_lots_unsold),
         *award_tasks.SUBSCRIPTIONS,
     ),
     periodic=(

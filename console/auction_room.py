@@ -77,6 +77,7 @@ def _room(session: Session, view: auctions.AuctionView, actor: Actor) -> Room:
         bids=tuple(bids[:SHOWN_BIDS]),
         bid_count=view.sequence or 0,
         extensions=view.extensions,
+        clock_seconds=view.rules.get("first_bid_clock_seconds"),
         window_seconds=soft_close.get("window_seconds", 0),
         extension_seconds=soft_close.get("extension_seconds", 0),
         line=charts.price_line(

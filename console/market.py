@@ -134,6 +134,7 @@ class Terms:
     opens_at: Any
     window_seconds: int
     extension_seconds: int
+    clock_seconds: int | None
     hard_end_at: Any
     minimum_bidders: int
     extends: bool
@@ -152,6 +153,7 @@ class Terms:
             opens_at=row.opens_at,
             window_seconds=row.soft_close_window_seconds,
             extension_seconds=row.soft_close_extension_seconds,
+            clock_seconds=row.format_terms.get("first_bid_clock_seconds"),
             hard_end_at=row.hard_end_at,
             minimum_bidders=row.minimum_bidders,
             extends=auctions.takes(row.format, "soft_close"),

@@ -63,6 +63,7 @@ class Room:
     bid_count: int
     extensions: int
     window_seconds: int
+    clock_seconds: int | None
     extension_seconds: int
     line: charts.PriceLine | None
     version: str

@@ -28,8 +28,10 @@ RULES: Final[Mapping[str, str]] = {
     "bidding_time": mark("Bidding is open for at least %(hours)s hours."),
     "soft_close": mark("A bid in the last %(window_seconds)s seconds moves the end by %(extension_seconds)s seconds."),
     "cycle": mark("A delay cycle lasts %(seconds)s seconds."),
+    "first_bid_clock": mark("The first bid starts a clock of %(hours)s hours, which ends the sale."),
     "one_bidder_suffices": mark("One bidder at the start price suffices."),
 }
+_NO_CLOCK: Final = mark("Bidding lasts until its announced end: no bid brings it nearer.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +86,9 @@ def _rule(check: Mapping[str, Any]) -> Rule:
     for share in ("rate", "low", "high"):
         if share in check:
             values["percent" if share == "rate" else share] = percent(check[share])
-    values["hours"] = check.get("seconds", 0) // 3600
-    source, sentence = check["source"], RULES[check["kind"]]
+    values["hours"] = (check.get("seconds") or 0) // 3600
+    source = check["source"]
+    sentence = RULES[check["kind"]] if check.get("seconds", 0) is not None else _NO_CLOCK
     return Rule(language.gettext(sentence) % values, _in_language(source["law"]), source["article"])
 
 

@@ -66,6 +66,16 @@ WORDS: Final[dict[str, dict[str, str]]] = {
         "gong": mark("Rounds at rising prices; a round that nobody takes ends it"),
         "package": mark("Sealed bids on sets of lots; the set of bids that brings most wins"),
     },
+    "lot": {
+        "draft": mark("Draft"),
+        "open": mark("Offered"),
+        "awarded": mark("Awarded"),
+        "sold": mark("Sold"),
+        "defaulted": mark("Award failed"),
+        "unsold": mark("No buyer"),
+        "relisted": mark("Offered again"),
+        "withdrawn": mark("Withdrawn"),
+    },
     "holder": {
         "seller": mark("Seller"),
         "operator": mark("Operator"),

@@ -145,7 +145,8 @@ def _deposit_to_start(terms: Terms, check: Check, _facts: Facts, _preset: Preset
 def _bidding_time(terms: Terms, check: Check, _facts: Facts, _preset: Preset) -> str | None:
     if terms.opens_at is None or terms.ends_at is None or not terms.takes("ends_at"):
         return None
-    if terms.ends_at - terms.opens_at >= timedelta(seconds=check["seconds"]):
+    clock = terms.format_terms.get("first_bid_clock_seconds", check["seconds"])
+    if min(terms.ends_at - terms.opens_at, timedelta(seconds=clock)) >= timedelta(seconds=check["seconds"]):
         return None
     return f"Bidding must be open for at least {check['seconds']} seconds."
 
@@ -170,6 +171,16 @@ def _cycle(terms: Terms, check: Check, _facts: Facts, _preset: Preset) -> str | 
     return f"A delay cycle must last {check['seconds']} seconds."
 
 
+def _first_bid_clock(terms: Terms, check: Check, _facts: Facts, _preset: Preset) -> str | None:
+    if not terms.takes("first_bid_clock_seconds"):
+        return None
+    if terms.format_terms.get("first_bid_clock_seconds") == check["seconds"]:
+        return None
+    if check["seconds"] is None:
+        return f"Attempt {terms.attempt} is an auction until its announced end: no clock that the first bid starts."
+    return f"The first bid must start a clock of {check['seconds']} seconds, which ends the sale."
+
+
 def _one_bidder_suffices(terms: Terms, _check: Check, _facts: Facts, _preset: Preset) -> str | None:
     if terms.minimum_bidders == 1 and not terms.format_terms.get("minimum_raises"):
         return None
@@ -186,6 +197,7 @@ _JUDGES: Final[Mapping[str, Judge]] = {
     "bidding_time": _bidding_time,
     "soft_close": _soft_close,
     "cycle": _cycle,
+    "first_bid_clock": _first_bid_clock,
     "one_bidder_suffices": _one_bidder_suffices,
 }
 KINDS: Final = tuple(_JUDGES)

@@ -149,6 +149,11 @@ class Course(abc.ABC):
         if self.hard_end is not None:
             self.hard_end += length
 
+    def _take_end(self, ends_at: datetime) -> None:
+        """Take over the end that an accepted attempt leads to; a later one is an extension."""
+        self.extensions += ends_at > self.ends_at
+        self.ends_at = ends_at
+
     def _state(self, as_of: datetime | None) -> AuctionState:
         if self.suspended_at is not None:
             return AuctionState.SUSPENDED

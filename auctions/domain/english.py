@@ -1,7 +1,8 @@
 """The English auction: open ascending bids with a soft close, as fixed in the rules of an auction.
 
 The soft close follows the SPC rules on online judicial sale (2016), Art. 20, with window and extension as data; the
-priority of holders of a pre-emption right follows Art. 21.
+priority of holders of a pre-emption right follows Art. 21. A sale may also run until somebody bids and a
+fixed time more: `first_bid_clock` (变卖 after two failed judicial auctions; practice, S).
 """
 
 import enum
@@ -12,7 +13,7 @@ from typing import Any, Final
 
 from auctions.domain import increments, reading
 from auctions.domain.ascending import Ascending
-from auctions.domain.course import awards, refusal
+from auctions.domain.course import Course, awards, refusal
 from auctions.domain.formats import (
     Answer,
     AttemptKind,
@@ -55,9 +56,23 @@ class SoftClose:
         return max(ends_at, target)
 
 
+def end_after_first_bid(ends_at: datetime, hard_end: datetime | None, *, at: datetime, clock: timedelta) -> datetime:
+    """Return the end once the first bid, at `at`, has started the clock: sooner than announced, or later.
+
+    A hard end keeps it from moving later, but never takes back what bidders had already.
+    """
+    target = at + clock
+    if hard_end is not None and target > ends_at:
+        target = max(ends_at, min(target, hard_end))
+    return target
+
+
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """The rules of one English auction; amounts in minor units. `ranks`: holders of a pre-emption right, 1 the best."""
+    """The rules of one English auction; amounts in minor units. `ranks`: holders of a pre-emption right, 1 the best.
+
+    With a `first_bid_clock` the first accepted bid ends the auction so much later, whatever end was announced.
+    """
 
     opens_at: datetime
     ends_at: datetime
@@ -70,6 +85,7 @@ class Rules:
     minimum_raises: int = 0
     awards: int = 1
     ranks: Mapping[str, int] = field(default_factory=dict)
+    first_bid_clock: timedelta | None = None
 
     def minimum_next(self, price: int | None) -> int:
         """Return the least amount of the next bid: the start price, later the price and its increment."""
@@ -83,6 +99,16 @@ class Rules:
     def rank(self, bidder: str) -> int:
         """Return the rank of a bidder's pre-emption right; whoever has none comes after all who have."""
         return self.ranks.get(bidder, NO_RANK)
+
+
+def end_after(course: Course, soft: SoftClose | None, clock: timedelta | None, *, at: datetime) -> datetime:
+    """Return the end after an accepted attempt that changed price or leader; the very first starts a clock.
+
+    It starts once: a void does not stop it, and no later attempt starts it again.
+    """
+    if clock is not None and course.sequence == 1:
+        return end_after_first_bid(course.ends_at, course.hard_end, at=at, clock=clock)
+    return course.ends_at if soft is None else soft.extended(course.ends_at, course.hard_end, at=at)
 
 
 class English(Ascending):
@@ -118,11 +144,7 @@ class English(Ascending):
     def _accept(self, event: Event) -> Answer:
         bidder, amount, rules = event.bidder, event.amount, self.rules
         self._lead(bidder, amount)
-        if rules.soft_close is not None:
-            ends_at = rules.soft_close.extended(self.ends_at, self.hard_end, at=event.at)
-            if ends_at > self.ends_at:
-                self.ends_at = ends_at
-                self.extensions += 1
+        self._take_end(end_after(self, rules.soft_close, rules.first_bid_clock, at=event.at))
         return Answer(
             accepted=True,
             sequence=self.sequence,
@@ -170,6 +192,7 @@ class EnglishFormat:
         "minimum_raises",
         "awards",
         "priority",
+        "first_bid_clock_seconds",
     )
     attempts: Mapping[str, tuple[Sequence[str], Sequence[str]]] = {AttemptKind.BID: (("bidder", "amount"), ())}
 
@@ -177,7 +200,8 @@ class EnglishFormat:
         """Read the rules; raise `BadDocument`."""
         opens_at, ends_at = reading.end(members)
         soft = soft_close(members["soft_close"], ends_at)
-        return read_ascending(members, currency, opens_at=opens_at, ends_at=ends_at, soft=soft)
+        clock = first_bid_clock(members["first_bid_clock_seconds"])
+        return read_ascending(members, currency, opens_at=opens_at, ends_at=ends_at, soft=soft, clock=clock)
 
     def start(self, rules: Rules) -> English:
         """Return an auction without events."""
@@ -189,7 +213,13 @@ class EnglishFormat:
 
 
 def read_ascending(
-    members: Mapping[str, Node], currency: str, *, opens_at: datetime, ends_at: datetime, soft: SoftClose | None
+    members: Mapping[str, Node],
+    currency: str,
+    *,
+    opens_at: datetime,
+    ends_at: datetime,
+    soft: SoftClose | None,
+    clock: timedelta | None = None,
 ) -> Rules:
     """Read what English and two-phase rules share; raise `BadDocument`."""
     start_price = reading.positive(members["start_price"], currency)
@@ -206,7 +236,13 @@ def read_ascending(
         minimum_raises=reading.count(members["minimum_raises"], minimum=0, default=0),
         awards=reading.count(members["awards"], minimum=1, default=1),
         ranks=reading.ranks(members["priority"]),
+        first_bid_clock=clock,
     )
+
+
+def first_bid_clock(node: Node) -> timedelta | None:
+    """Read `first_bid_clock_seconds`, which may be absent or null; raise `BadDocument`."""
+    return reading.seconds(node) if node.given else None
 
 
 def soft_close(node: Node, ends_at: datetime) -> SoftClose | None:

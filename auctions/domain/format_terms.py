@@ -75,6 +75,7 @@ _READERS: Final[Mapping[str, Callable[[Node, str], Any]]] = {
     "awards": lambda node, _: node.integer(1, MAX_COUNT),
     "soft_close_base": lambda node, _: node.one_of(["bid", "end"]),
     "cycle_seconds": _seconds,
+    "first_bid_clock_seconds": _seconds,
     "steps": _steps,
     "sealed_seconds": _seconds,
     "best_bid_seconds": _seconds,

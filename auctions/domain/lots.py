@@ -5,16 +5,57 @@ A lot with fewer than five persons as borrowers points at people (`rules.md`, ma
 withheld, and so many others with it that nobody finds them by subtraction. Companies are no persons.
 """
 
+import enum
 import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from auctions.domain.lifecycles import AwardState, ListingState
 from marketplace.cases.domain.case import CustomerType
 from marketplace.cases.domain.criteria import Criteria
 from marketplace.cases.domain.masking import SMALLEST_GROUP
 from marketplace.errors import Invalid
 from marketplace.packages.domain.package import FrozenCase
+
+
+class LotState(enum.StrEnum):
+    """What has become of a lot. Derived from its listing, its awards and later listings; never stored."""
+
+    DRAFT = "draft"
+    OPEN = "open"
+    AWARDED = "awarded"
+    SOLD = "sold"
+    DEFAULTED = "defaulted"
+    UNSOLD = "unsold"
+    RELISTED = "relisted"
+    WITHDRAWN = "withdrawn"
+
+
+_AWARDED: Final = frozenset({AwardState.WAITING, AwardState.PENDING, AwardState.PROTOCOL_CONFIRMED})
+_BEFORE_THE_END: Final[Mapping[ListingState, LotState]] = {
+    ListingState.DRAFT: LotState.DRAFT,
+    ListingState.PUBLISHED: LotState.OPEN,
+    ListingState.WITHDRAWN: LotState.WITHDRAWN,
+}
+
+
+def state_of(listing: ListingState, awards: Collection[AwardState], *, relisted: bool) -> LotState:
+    """Return the state of a lot from that of its listing and of the awards that name it.
+
+    `relisted`: its cases were announced again. A lot is `defaulted` when its award failed, whatever the cause, and
+    nobody has it since; `sold` once the contract is signed.
+    """
+    if listing in _BEFORE_THE_END:
+        return _BEFORE_THE_END[listing]
+    if AwardState.CONTRACTED in awards:
+        return LotState.SOLD
+    if _AWARDED.intersection(awards):
+        return LotState.AWARDED
+    if relisted:
+        return LotState.RELISTED
+    return LotState.DEFAULTED if AwardState.FAILED in awards else LotState.UNSOLD
+
 
 REST: Final = ""
 """Name of what lies in no lot, where lots are shown."""

@@ -2,7 +2,8 @@
 
 A preset has defaults for the terms, legal checks (`auctions.domain.checks`), a rectification window, who sees which
 field, what follows the hammer, and plans for re-listing. Its version is that in force on the day of publication, and
-its hash is frozen in the announcement. Nothing here decides by a preset's name.
+its hash is frozen in the announcement: a version that was published is never changed. What a preset read wrongly is put
+right by a newer version for the same days, which then holds. Nothing here decides by a preset's name.
 """
 
 import enum
@@ -147,7 +148,7 @@ def versions(name: str) -> list[Preset]:
 
 
 def in_force(name: str, day: date) -> Preset:
-    """Return the version of a preset that holds on a day; raise `UnknownPreset`, `PresetNotInForce`."""
+    """Return the newest version of a preset that holds on a day; raise `UnknownPreset`, `PresetNotInForce`."""
     found = [preset for preset in versions(name) if preset.holds_on(day)]
     if not found:
         raise PresetNotInForce(name, day)

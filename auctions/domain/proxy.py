@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from auctions.domain import increments, reading
 from auctions.domain.course import Course, awards, refusal
-from auctions.domain.english import SoftClose, soft_close
+from auctions.domain.english import SoftClose, end_after, first_bid_clock, soft_close
 from auctions.domain.formats import (
     Answer,
     AttemptKind,
@@ -44,6 +44,7 @@ class Rules:
     soft_close: SoftClose | None
     minimum_bidders: int
     awards: int
+    first_bid_clock: timedelta | None = None
 
     def minimum_next(self, price: int | None) -> int:
         """Return the least maximum that may challenge: the start price, later the price and its increment."""
@@ -92,12 +93,8 @@ class Proxy(Course):
         if self._log is not None:
             self._log.append((event.bidder, event.amount, self.sequence))
         self._apply(event.bidder, event.amount, self.sequence)
-        soft = self.rules.soft_close
-        if soft is not None and before != (self.price, self.leader):
-            ends_at = soft.extended(self.ends_at, self.hard_end, at=event.at)
-            if ends_at > self.ends_at:
-                self.ends_at = ends_at
-                self.extensions += 1
+        if before != (self.price, self.leader):
+            self._take_end(end_after(self, self.rules.soft_close, self.rules.first_bid_clock, at=event.at))
         return Answer(
             accepted=True,
             sequence=self.sequence,
@@ -192,7 +189,7 @@ class ProxyFormat:
     """The keys of this format's rules, and its plays."""
 
     required: Sequence[str] = ("ends_at", "start_price", "increment")
-    optional: Sequence[str] = ("reserve_price", "soft_close", "minimum_bidders", "awards")
+    optional: Sequence[str] = ("reserve_price", "soft_close", "minimum_bidders", "awards", "first_bid_clock_seconds")
     attempts: Mapping[str, tuple[Sequence[str], Sequence[str]]] = {AttemptKind.MAXIMUM: (("bidder", "amount"), ())}
 
     def read(self, members: Mapping[str, Node], currency: str) -> Rules:
@@ -207,6 +204,7 @@ class ProxyFormat:
             soft_close=soft_close(members["soft_close"], ends_at),
             minimum_bidders=reading.count(members["minimum_bidders"], minimum=0, default=1),
             awards=reading.count(members["awards"], minimum=1, default=1),
+            first_bid_clock=first_bid_clock(members["first_bid_clock_seconds"]),
         )
 
     def start(self, rules: Rules) -> Proxy:

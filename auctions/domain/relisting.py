@@ -3,21 +3,25 @@
 A plan names the attempts after the first, each with its format and factors. Factors are of the amounts of the listing
 that the plan was fixed with, and every amount is rounded up to minor units; only a Dutch step down, which lowers the
 price, is rounded down. The deposit is kept within the range of the preset.
+
+Of a listing in lots the plan re-lists what found no buyer: the factor of the start scales each lot's reserve, the
+deposit is first cut to the share that the lots have in all reserves. An attempt of another format sells each lot by
+itself, from its scaled reserve, with the increment that the attempt names.
 """
 
 import dataclasses
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
-from auctions.domain import checks, format_terms, wall_times
+from auctions.domain import checks, format_terms, increments, wall_times
 from auctions.domain.format_terms import FormatName
 from auctions.domain.presets import Preset
 from auctions.domain.reading import MAX_SECONDS
 from auctions.domain.replay import FORMATS
-from auctions.domain.terms import Terms
+from auctions.domain.terms import Missing, Terms
 from marketplace.clock import format_instant, parse_instant
 from marketplace.documents import Node
 from marketplace.money import Money, Rounding
@@ -26,17 +30,24 @@ MAX_ATTEMPTS: Final = 12
 NOTICE_DAYS: Final = 7
 """Days from a re-listing to its opening where neither plan nor preset asks for more."""
 
+MAX_TITLE: Final = 200
+
 _KEPT: Final = ("title_zh", "title_en", "description", "preset", "zone", "asset_kind")
 
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """The amounts that the factors of a plan are of: those of the listing that the plan was fixed with."""
+    """The amounts that the factors of a plan are of: those of the listing that the plan was fixed with.
 
-    start_price_minor: int
+    `lots`: the reserves of the lots that are offered again, in order; none of a listing without lots. A start price
+    alone is None for several lots together.
+    """
+
+    start_price_minor: int | None
     reserve_minor: int | None
     deposit_minor: int
     increment: Mapping[str, Any] | None
+    lots: Mapping[str, int] = field(default_factory=dict)
 
 
 def read_plan(node: Node, currency: str) -> dict[str, Any]:
@@ -44,21 +55,26 @@ def read_plan(node: Node, currency: str) -> dict[str, Any]:
 
     `{"publish": false, "notice_days": 7, "attempts": [{"format", "start", "step", "deposit", "duration_seconds"?,
     "terms"?}]}`. `publish` says whether the next attempt is announced at once, if nothing stands in its way, or waits
-    as a draft. In `terms`, `steps.drop_rate` may stand for a drop as a share of the new start price.
+    as a draft. In `terms`, `steps.drop_rate` may stand for a drop as a share of the new start price. An attempt may
+    have an `increment` of its own, which no factor scales. Lots that were sold apart are not sold together again.
     """
     members = node.object(["attempts"], ["publish", "notice_days"])
     rows = members["attempts"].list(minimum=1, maximum=MAX_ATTEMPTS)
     days = members["notice_days"]
+    attempts = [_read_attempt(row, currency) for row in rows]
+    for row, attempt, before in zip(rows[1:], attempts[1:], attempts, strict=False):
+        if attempt["format"] == FormatName.PACKAGE and before["format"] != FormatName.PACKAGE:
+            raise row.child("format").refuse("a format that sells each lot by itself, as the attempt before it does")
     return {
         "publish": members["publish"].boolean() if members["publish"].given else False,
         "notice_days": days.integer(1, 366) if days.given else NOTICE_DAYS,
-        "attempts": [_read_attempt(row, currency) for row in rows],
+        "attempts": attempts,
     }
 
 
 def _read_attempt(node: Node, currency: str) -> dict[str, Any]:
-    members = node.object(["format", "start"], ["step", "deposit", "duration_seconds", "terms"])
-    name = FormatName(members["format"].one_of([name for name in FORMATS if name != FormatName.PACKAGE]))
+    members = node.object(["format", "start"], ["step", "deposit", "duration_seconds", "terms", "increment"])
+    name = FormatName(members["format"].one_of(list(FORMATS)))
     start = members["start"].rate(Decimal(0), Decimal(1))
     if not start:
         raise members["start"].refuse("a factor above 0, at most 1")
@@ -66,6 +82,10 @@ def _read_attempt(node: Node, currency: str) -> dict[str, Any]:
     for factor in ("step", "deposit"):
         given = members[factor]
         attempt[factor] = format(given.rate(Decimal(0), Decimal(1)), "f") if given.given else attempt["start"]
+    if members["increment"].given:
+        if members["step"].given:
+            raise members["step"].refuse("no factor beside an increment of the attempt's own")
+        attempt["increment"] = increments.read(members["increment"], currency).document(currency)
     if members["duration_seconds"].given:
         attempt["duration_seconds"] = members["duration_seconds"].integer(1, MAX_SECONDS)
     attempt["terms"] = _read_terms(members["terms"], name, currency) if members["terms"].given else {}
@@ -73,7 +93,7 @@ def _read_attempt(node: Node, currency: str) -> dict[str, Any]:
 
 
 def _read_terms(node: Node, name: FormatName, currency: str) -> dict[str, Any]:
-    taken = [term for term in format_terms.NAMES if format_terms.takes(name, term) and term != "stop_at"]
+    taken = [term for term in format_terms.NAMES if format_terms.takes(name, term) and term not in {"stop_at", "lots"}]
     members = node.object([], taken)
     read: dict[str, Any] = {}
     for term, member in members.items():
@@ -97,6 +117,56 @@ def _read_steps(node: Node) -> dict[str, Any]:
     }
 
 
+def sells_apart(plan: Mapping[str, Any] | None, step: int) -> bool:
+    """Whether the attempt after `step` of a listing's plan sells each lot by itself; False where there is none."""
+    attempts = [] if plan is None else plan["attempts"]
+    return step < len(attempts) and attempts[step]["format"] != FormatName.PACKAGE
+
+
+def gaps(terms: Terms, plan: Mapping[str, Any]) -> list[Missing]:
+    """Return why a plan could not be carried out for the listing that it is to be fixed with."""
+    formats = [FormatName(attempt["format"]) for attempt in plan["attempts"]]
+    in_lots = terms.format is FormatName.PACKAGE
+    apart = in_lots and any(name is not FormatName.PACKAGE for name in formats)
+    free = [lot["lot"] for lot in terms.format_terms.get("lots") or () if not Decimal(lot["reserve"])]
+    stepless = any(
+        "increment" in format_terms.required(name) and "increment" not in attempt and terms.increment is None
+        for name, attempt in zip(formats, plan["attempts"], strict=True)
+    )
+    faults = {
+        "plan_without_lots": (
+            not in_lots and FormatName.PACKAGE in formats,
+            "An attempt of the format package re-lists lots, which this listing does not have.",
+        ),
+        "plan_without_increment": (
+            stepless,
+            "An attempt of the plan needs an increment of its own: this listing has none that could be scaled.",
+        ),
+        "plan_lot_without_reserve": (
+            apart and bool(free),
+            f"To be sold by themselves these lots need a reserve above zero: {', '.join(free)}.",
+        ),
+    }
+    return [Missing(code, detail) for code, (wrong, detail) in faults.items() if wrong]
+
+
+def base_of(first: Terms, lots: Sequence[str], *, together: bool) -> Base:
+    """Return what the factors of a plan are of, from the listing that it was fixed with and the lots offered again.
+
+    The deposit for lots is their share of it by reserves, rounded up; all of it where all reserves are zero. One lot
+    that is not offered `together` with others starts at its reserve.
+    """
+    assert first.deposit_minor is not None
+    if first.format is not FormatName.PACKAGE:
+        return Base(first.start_price_minor, first.reserve_minor, first.deposit_minor, first.increment)
+    rows = first.format_terms["lots"]
+    reserves = {row["lot"]: Money.parse(row["reserve"], first.currency).minor for row in rows}
+    offered = {name: reserves[name] for name in lots}
+    part, whole = sum(offered.values()), sum(reserves.values())
+    deposit = -(-first.deposit_minor * part // whole) if whole else first.deposit_minor
+    return Base(None if together else part, None, deposit, None, offered if together else {})
+
+
 def next_terms(
     before: Terms, base: Base, attempt: Mapping[str, Any], *, preset: Preset, notice: int, at: datetime
 ) -> dict[str, Any]:
@@ -106,7 +176,8 @@ def next_terms(
     Bidding opens at the same time of day as before, on the first day that keeps the notice when published at `at`.
     """
     name = FormatName(attempt["format"])
-    start = _times(base.start_price_minor, attempt["start"], before.currency)
+    alone = base.start_price_minor
+    start = None if alone is None else _times(alone, attempt["start"], before.currency)
     announced = dataclasses.replace(before, attempt=before.attempt + 1)
     days = max(notice, checks.notice_days(preset, announced))
     values: dict[str, Any] = {name: getattr(before, name) for name in _KEPT}
@@ -114,14 +185,20 @@ def next_terms(
         "format": name,
         "start_price_minor": start,
         "reserve_minor": _reserve(base, attempt, name, before.currency),
-        "increment": _increment(base.increment, attempt["step"], before.currency),
+        "increment": attempt.get("increment") or _increment(base.increment, attempt["step"], before.currency),
         "deposit_minor": _deposit(base, attempt, start, preset, before.currency),
         "soft_close_window_seconds": before.soft_close_window_seconds,
         "soft_close_extension_seconds": before.soft_close_extension_seconds,
         "minimum_bidders": before.minimum_bidders,
-        "format_terms": _format_terms(before, attempt, name, start),
+        "format_terms": _format_terms(before, attempt, name, start) | _lots(base, attempt, before.currency),
     }
     return values | _times_of(before, attempt, name, days=days, at=at, values=values)
+
+
+def titles_of_lot(titles: Mapping[str, Any], lot: str) -> dict[str, str]:
+    """Return the titles of a listing that sells one lot by itself, cut to what a title may be long."""
+    given = {name: titles[name] for name in ("title_zh", "title_en") if titles[name]}
+    return {name: f"{title[: MAX_TITLE - len(lot) - 2]}: {lot}" for name, title in given.items()}
 
 
 def planned_start(start: Money, factor: str) -> Money:
@@ -139,9 +216,16 @@ def _reserve(base: Base, attempt: Mapping[str, Any], name: FormatName, currency:
     return _times(base.reserve_minor, attempt["start"], currency)
 
 
-def _deposit(base: Base, attempt: Mapping[str, Any], start: int, preset: Preset, currency: str) -> int:
+def _lots(base: Base, attempt: Mapping[str, Any], currency: str) -> dict[str, Any]:
+    """Return the term `lots` with each reserve scaled; nothing for a listing that has no lots."""
+    scaled = {name: _times(reserve, attempt["start"], currency) for name, reserve in base.lots.items()}
+    rows = [{"lot": name, "reserve": Money(minor, currency).text} for name, minor in scaled.items()]
+    return {"lots": rows} if rows else {}
+
+
+def _deposit(base: Base, attempt: Mapping[str, Any], start: int | None, preset: Preset, currency: str) -> int:
     scaled = _times(base.deposit_minor, attempt["deposit"], currency)
-    bounds = checks.deposit_range(preset, start, currency)
+    bounds = None if start is None else checks.deposit_range(preset, start, currency)
     return scaled if bounds is None else min(max(scaled, bounds[0]), bounds[1])
 
 
@@ -165,13 +249,14 @@ def _first(rows: list[dict[str, str]], place: int) -> bool:
     return place == 0 or Decimal(rows[place]["from"]) > Decimal(rows[place - 1]["from"])
 
 
-def _format_terms(before: Terms, attempt: Mapping[str, Any], name: FormatName, start: int) -> dict[str, Any]:
+def _format_terms(before: Terms, attempt: Mapping[str, Any], name: FormatName, start: int | None) -> dict[str, Any]:
     given = dict(before.format_terms) if before.format is name else {}
     if "steps" in given:
         given["steps"] = given["steps"] | {"drop": _down(given["steps"]["drop"], attempt["step"], before.currency)}
     values = {term: value for term, value in (given | attempt["terms"]).items() if format_terms.takes(name, term)}
     steps = values.get("steps", {})
     if "drop_rate" in steps:
+        assert start is not None
         rate = Decimal(steps["drop_rate"])
         drop = Money(start, before.currency).portion(rate, Rounding.DOWN).text
         values["steps"] = {key: value for key, value in steps.items() if key != "drop_rate"} | {"drop": drop}

@@ -2,7 +2,7 @@
 
 import hashlib
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date, datetime
 from typing import Any, Final
 
@@ -170,6 +170,14 @@ def live_cases(session: Session, package_id: uuid.UUID) -> Sequence[uuid.UUID]:
     """Return the cases that are in a package still: none of a cancelled one, and none that has left."""
     query = select(PackageCase.case_id).where(PackageCase.package_id == package_id, PackageCase.live)
     return session.scalars(query).all()
+
+
+def packages_holding(session: Session, case_ids: Collection[uuid.UUID]) -> dict[uuid.UUID, uuid.UUID]:
+    """Return by case the package that it is in; nothing for a case that is in none. No visibility check."""
+    query = select(PackageCase.case_id, PackageCase.package_id).where(
+        PackageCase.live, PackageCase.case_id.in_(case_ids)
+    )
+    return {row.case_id: row.package_id for row in session.execute(query)}
 
 
 def release(session: Session, package: Package, *, actor: Actor, at: datetime) -> None:

@@ -15,7 +15,7 @@ from marketplace.packages.columns import CaseColumns, Ids, Keys, case_columns
 from marketplace.packages.disposal import cancel_package, full_tape, masked_tape
 from marketplace.packages.domain.header import PackageHeader, package_header
 from marketplace.packages.domain.package import FrozenCase, PackageState
-from marketplace.packages.freezing import freeze_package, frozen_cases, live_cases
+from marketplace.packages.freezing import freeze_package, frozen_cases, live_cases, packages_holding
 from marketplace.packages.models import Package, Stratum, TapeVersion
 from marketplace.packages.parting import is_whole, return_cases, sell_package, split_package
 from marketplace.packages.relations import claims_held_in, families, has_companies_outside, owes_in
@@ -48,6 +48,7 @@ __all__ = [
     "masked_tape",
     "owes_in",
     "package_header",
+    "packages_holding",
     "require_package",
     "return_cases",
     "sell_package",

@@ -102,6 +102,8 @@ class Draft:
             rules["awards"] = choice.upto(1, 3)
         if name not in FIXED_TABLES and name != "package":
             rules["reserve_price"] = choice.of(None, self.money(30, 200))
+        if name in ("english", "proxy"):
+            rules["first_bid_clock_seconds"] = choice.of(None, choice.upto(1, 90))
         if name in ("english", "two_phase"):
             rules["priority"] = [{"bidder": who, "rank": choice.upto(1, 2)} for who in BIDDERS[: choice.upto(0, 3)]]
         if name == "package":

@@ -2,11 +2,10 @@
 
 
 class Reference:
-    def __init__(self, *, proxy, opens, ends, start, step, reserve, bidders, window, extension, base, hard_end, ranks):
-        self.proxy, self.opens, self.end, self.hard_end = proxy, opens, ends, hard_end
-        self.start, self.step, self.reserve, self.bidders = start, step, reserve, bidders
-        self.window, self.extension, self.base = window, extension, base
-        self.ranks = ranks
+    """`rules`: proxy opens end start step reserve bidders window extension base hard_end ranks clock."""
+
+    def __init__(self, **rules):
+        vars(self).update(rules)
         self.log, self.void, self.stopped, self.extensions = [], set(), None, 0
 
     def position(self):
@@ -57,12 +56,18 @@ class Reference:
         if who != leader and amount < self.minimum() and not (better and amount == price):
             return "below_start" if price is None else "below_minimum"
         self.log.append((who, amount))
-        if self.position()[:2] != (price, leader) and self.end - at <= self.window:
-            new = (at if self.base == "bid" else self.end) + self.extension
-            new = new if self.hard_end is None else min(new, self.hard_end)
-            if new > self.end:
-                self.end, self.extensions = new, self.extensions + 1
+        if self.position()[:2] != (price, leader):
+            self.move_end(at)
         return None
+
+    def move_end(self, at):
+        new = self.end
+        if self.clock is not None and len(self.log) == 1:
+            new = at + self.clock if self.hard_end is None else min(at + self.clock, max(self.hard_end, self.end))
+        elif self.end - at <= self.window:
+            new = (at if self.base == "bid" else self.end) + self.extension
+            new = max(self.end, new if self.hard_end is None else min(new, self.hard_end))
+        self.end, self.extensions = new, self.extensions + (new > self.end)
 
     def suspend(self, at):
         if self.stopped is None and at < self.end:

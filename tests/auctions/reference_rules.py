@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 NOBODY = 10**9
+NEVER = 10**18
 
 
 class Attempt(NamedTuple):
@@ -158,7 +159,12 @@ class English(Auction):
     def accept(self, attempt):
         before = self.position()
         self.log.append((attempt.who, attempt.amount))
-        if self.position() != before and self.end - attempt.at <= self.window:
+        clock = self.rules.get("first_bid_clock_seconds")
+        if clock is not None and len(self.log) == 1:
+            most = NEVER if self.hard is None else max(self.hard, self.end)
+            end = min(attempt.at + clock * 1000, most)
+            self.end, self.extensions = end, self.extensions + (end > self.end)
+        elif self.position() != before and self.end - attempt.at <= self.window:
             self.extend(attempt.at)
 
     def extend(self, at):

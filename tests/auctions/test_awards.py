@@ -37,7 +37,7 @@ def sale(stage, monkeypatch):
         assert stage.bid(listing, people.other_buyer, "120000.00").status_code == 201
         assert stage.bid(listing, people.buyer, "125000.00").status_code == 201
         stage.at(ENDS)
-        monkeypatch.setattr(eligibility, "preset_of", lambda _: chosen)
+        monkeypatch.setattr(eligibility, "preset_of", lambda *_: chosen)
         with stage.sessions.begin() as session:
             assert service.close_due(session, ENDS) == 1
         return [str(row[0]) for row in rows(stage, "SELECT id FROM awards ORDER BY place")]

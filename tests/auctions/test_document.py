@@ -31,9 +31,11 @@ def event(row):
     return event | ({"lots": row["lots"].split(", ")} if row["lots"] else {})
 
 
-@pytest.mark.parametrize("name", list(FORMATS))
-def test_the_table_is_what_the_engine_answers(name):
-    section = SECTIONS[name]
+CLOCK = re.search(r"^## A clock that the first bid starts\n(.*?)(?=^## )", TEXT, re.MULTILINE | re.DOTALL)[1]
+
+
+@pytest.mark.parametrize(("name", "section"), [*SECTIONS.items(), ("english", CLOCK)])
+def test_the_table_is_what_the_engine_answers(name, section):
     rules = json.loads(re.search(r"```json\n(.*?)\n```", section, re.DOTALL)[1])
     assert rules["format"] == name
     printed = rows(section)
@@ -56,7 +58,7 @@ def test_the_sale_after_two_failures_is_what_the_plan_and_the_engine_say():
     planned = presets.versions("judicial_cn")[-1].document["relisting"]["judicial"]["plan"]["attempts"][1]
     opens, ends = (datetime.fromisoformat(rules[name]) for name in ("opens_at", "ends_at"))
     assert (ends - opens).total_seconds() == planned["duration_seconds"]
-    assert rules["cycle_seconds"] == planned["terms"]["cycle_seconds"] == 86_400
+    assert rules["first_bid_clock_seconds"] == planned["terms"]["first_bid_clock_seconds"] == 86_400
     printed = rows(section)
     events = [
         {"at": f"{row['at']}Z", "kind": "bid", "bidder": row["bidder"], "amount": row["amount"]} for row in printed
@@ -64,6 +66,8 @@ def test_the_sale_after_two_failures_is_what_the_plan_and_the_engine_say():
     for row, found in zip(printed, replay(Node({"rules": rules, "events": events}))["answers"], strict=True):
         assert row["answer"] == ("accepted" if found["accepted"] else f"`{found['code']}`")
         assert row["ends_at"] == found.get("ends_at", "")[:-1]
+    last = {"at": "2026-05-01T00:59:59.999Z", "kind": "bid", "bidder": "A", "amount": "560000.00"}
+    assert replay(Node({"rules": rules, "events": [last]}))["ends_at"] == "2026-05-02T00:59:59.999Z"
     nobody = replay(Node({"rules": rules, "events": []}))
     assert (nobody["state"], nobody["ends_at"]) == ("unsold", "2026-05-01T01:00:00.000Z")
     assert datetime.fromisoformat(nobody["ends_at"]) - opens == timedelta(days=60)

@@ -191,7 +191,7 @@ def test_the_undertaking_not_to_resell(stage, monkeypatch):
     from auctions.domain import presets
 
     listing = stage.publish()
-    monkeypatch.setattr(eligibility, "preset_of", lambda _: presets.in_force("yindeng_cn", date(2026, 3, 2)))
+    monkeypatch.setattr(eligibility, "preset_of", lambda *_: presets.in_force("yindeng_cn", date(2026, 3, 2)))
     assert refusal(apply(stage, listing, stage.people.buyer)) == (403, "no_resale_not_undertaken")
     row = apply(stage, listing, stage.people.buyer, undertakes_no_resale=True).get_json()
     assert row["no_resale_at"]

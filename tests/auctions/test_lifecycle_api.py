@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+import pytest
 from sqlalchemy import text
 
 from auctions import service
@@ -74,15 +75,39 @@ def test_a_suspended_auction_is_not_over_and_the_operator_may_withdraw_it(stage)
         assert session.execute(text("SELECT outcome FROM auctions")).scalars().all() == ["withdrawn"]
 
 
-def test_a_plan_needs_a_start_price_to_scale(stage):
+@pytest.mark.parametrize(
+    ("reserve", "attempts", "codes"),
+    [
+        ("1.00", [{"format": "package", "start": "0.5"}], []),
+        ("1.00", [{"format": "english", "start": "0.5"}], ["plan_without_increment"]),
+        ("1.00", [{"format": "english", "start": "0.5", "increment": {"kind": "fixed", "amount": "1.00"}}], []),
+        ("1.00", [{"format": "package", "start": "0.5"}, {"format": "sealed_first_price", "start": "0.4"}], []),
+        ("0.00", [{"format": "sealed_first_price", "start": "0.4"}], ["plan_lot_without_reserve"]),
+        ("0.00", [{"format": "package", "start": "0.4"}], []),
+    ],
+)
+def test_a_plan_of_lots_must_be_one_that_can_be_carried_out(stage, reserve, attempts, codes):
     body = terms(
-        format="package", lots=[{"lot": "L1", "reserve": "1.00"}], unsold_lots_count="nothing", relisting_plan=PLAN
-    )
+        format="package", lots=[{"lot": "L1", "reserve": reserve}], unsold_lots_count="nothing",
+        relisting_plan={"attempts": attempts},
+    )  # fmt: skip
     for key in ("start_price", "reserve_price", "increment"):
         del body[key]
     listing = stage.api.as_(stage.people.seller).ok(
         "POST", "/listings", 201, json={"package_id": str(stage.package()), **body}
     )
     stage.cut(listing)
-    gaps = stage.api.as_(stage.people.seller).ok("GET", f"/listings/{listing['id']}/readiness")["missing"]
-    assert [gap["code"] for gap in gaps] == ["plan_without_start_price"]
+    assert missing(stage, listing) == codes
+
+
+def missing(stage, listing):
+    found = stage.api.as_(stage.people.seller).ok("GET", f"/listings/{listing['id']}/readiness")["missing"]
+    return [gap["code"] for gap in found]
+
+
+def test_a_plan_of_a_whole_package_has_no_lots_and_needs_a_step(stage):
+    assert missing(stage, stage.draft(relisting_plan={"attempts": [{"format": "package", "start": "1"}]})) == [
+        "plan_without_lots"
+    ]
+    sealed = {"format": "sealed_first_price", "increment": None, "relisting_plan": PLAN}
+    assert missing(stage, stage.draft(**sealed)) == ["plan_without_increment"]

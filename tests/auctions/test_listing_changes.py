@@ -113,7 +113,8 @@ def test_a_failed_attempt_is_followed_by_the_next_of_its_plan(stage, tick):
     assert third["format_terms"]["steps"]["drop"] == "500.00"
     assert len(failed(stage, third, tick)) == 3  # the plan is at its end
     with stage.sessions.begin() as session:  # a message that is delivered twice makes nothing twice
-        assert relisting.make_next_attempt(session, listing_id=uuid.UUID(first["id"]), at=stage.clock.at) is None
+        ids = {name: uuid.UUID(first[key]) for name, key in (("listing_id", "id"), ("package_id", "package_id"))}
+        assert relisting.make_next_attempt(session, **ids, at=stage.clock.at) is None
     planned = names(stage, "listing.planned")
     assert [row["previous_listing_id"] for row in planned] == [first["id"], second["id"]]
     by_hand = stage.api.as_(stage.people.seller).ok("POST", "/listings", 201, json={"package_id": first["package_id"]})

@@ -94,7 +94,8 @@ def test_the_second_sale_has_its_own_floor_and_notice():
     assert again(2, 70_000_01, start_price_minor=56_000_01, **early) == ["notice_too_short"]
     week = near | {"opens_at": PUBLISHED + 7 * DAY, "asset_kind": AssetKind.MOVABLES}
     assert again(2, 70_000_01, start_price_minor=56_000_01, **week) == []
-    assert again(3, 56_000_01, start_price_minor=56_000_00, **near) == ["start_below_second_sale"]
+    clock = near | {"format_terms": {"first_bid_clock_seconds": 86_400}}
+    assert again(3, 56_000_01, start_price_minor=56_000_00, **clock) == ["start_below_second_sale"]
 
 
 def test_only_the_sale_after_two_failures_has_a_clock_of_a_day():
@@ -103,6 +104,14 @@ def test_only_the_sale_after_two_failures_has_a_clock_of_a_day():
     for attempt in (1, 2):
         assert "format_not_in_preset" in codes(JUDICIAL, attempt=attempt, **phases)
     assert "format_not_in_preset" not in codes(JUDICIAL, attempt=3, **phases)
+    clock = {"format_terms": {"first_bid_clock_seconds": 86_400}}
+    for attempt in (1, 2):
+        assert "first_bid_clock_differs" in codes(JUDICIAL, attempt=attempt, **clock)
+        assert "first_bid_clock_differs" not in codes(JUDICIAL, attempt=attempt)
+    assert "first_bid_clock_differs" not in codes(JUDICIAL, attempt=3, **clock)
+    for wrong in ({}, {"first_bid_clock_seconds": 86_399}):
+        assert "first_bid_clock_differs" in codes(JUDICIAL, attempt=3, format_terms=wrong)
+    assert "bidding_time_too_short" in codes(JUDICIAL, attempt=3, format_terms={"first_bid_clock_seconds": 86_399})
     short = phases | {"format_terms": {"cycle_seconds": 300}}
     assert "cycle_differs" in codes(JUDICIAL, attempt=3, **short)
     assert "cycle_differs" not in codes(JUDICIAL, attempt=3, **phases)
@@ -167,7 +176,10 @@ def test_versions_follow_one_another_without_gap_or_overlap():
     for name in presets.names():
         rows = presets.versions(name)
         assert [row.version for row in rows] == list(range(1, len(rows) + 1))
-        assert all(row.valid_until == later.valid_from for row, later in itertools.pairwise(rows))
+        assert all(
+            row.valid_until == later.valid_from if row.valid_until else row.valid_from == later.valid_from
+            for row, later in itertools.pairwise(rows)
+        )
         assert rows[-1].valid_until is None
     assert presets.in_force("yindeng_cn", date(2025, 10, 31)).version == 1
     assert presets.in_force("yindeng_cn", date(2025, 11, 1)).version == 2
@@ -176,6 +188,30 @@ def test_versions_follow_one_another_without_gap_or_overlap():
     with pytest.raises(presets.UnknownPreset) as caught:
         presets.in_force("nowhere", date(2026, 1, 1))
     assert caught.value.errors[0]["pointer"] == "/preset"
+
+
+PUBLISHED_HASHES = {
+    ("plain", 1): "sha256:b8e8216d86c567cec67d022b91f7a35c0222f8e0c6497a5aed1fa82fdf9f45d4",
+    ("judicial_cn", 1): "sha256:93fab53c20b21fb751190df82bcd4da812517483602a292bb484126a9962050b",
+    ("judicial_cn", 2): "sha256:482f8e421eaa7d3a85447f8cfee50f0efa74843a7d1267bec6477f566da6166f",
+    ("yindeng_cn", 1): "sha256:28005a4d08a12867d33cef9890f927693135f64651cd2ed2a056f85c51f552a9",
+    ("yindeng_cn", 2): "sha256:321ce20082ed897f832763cb5c0d90ff94ede2b148446968584ac7aa755f6778",
+    ("debitos_eu", 1): "sha256:f8a33b041ad9a81ade7f8bae5f4cfde112d8eaf7a4b77177fa98b1dfe3a10087",
+    ("dgf", 1): "sha256:87f861cec92abbdc8c5b50954ac28cd48196760c782b696f43c7e5952e6f2f63",
+    ("sealed_us", 1): "sha256:1821081d402aaee8a29cde1d3be65ebe28d9902ca2819445e505bd6b8c942fdb",
+}
+"""The hash of every published version: an announcement names it, so none of them may ever change."""
+
+
+def test_no_published_version_was_changed():
+    assert {(row.name, row.version): row.hash for row in presets.PRESETS} == PUBLISHED_HASHES
+
+
+def test_a_version_that_was_put_right_holds_no_more():
+    first, second = presets.versions("judicial_cn")
+    assert presets.in_force("judicial_cn", date(2026, 3, 2)) is second
+    plans = [row.document["relisting"]["judicial"]["plan"]["attempts"][1]["format"] for row in (first, second)]
+    assert plans == ["two_phase", "english"]
 
 
 def test_since_november_2025_the_start_price_is_for_the_registered_alone():

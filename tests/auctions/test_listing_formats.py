@@ -3,6 +3,8 @@
 import types
 from datetime import timedelta
 
+import pytest
+
 from auctions.domain import terms as domain
 from auctions.domain.canonical import fingerprint
 from marketplace.clock import format_instant
@@ -164,10 +166,10 @@ def test_a_preset_brings_its_defaults_and_its_checks_with_their_sources(stage, m
     assert [row["hash"] for row in shown] == [published["announcement_hash"]]
     document = shown[0]["document"]
     assert fingerprint(document) == shown[0]["hash"]
-    assert document["preset"]["version"] == 1
+    assert document["preset"]["version"] == 2
     assert document["rules_hash"] == published["rules_hash"]
     listed = stage.api.as_(stage.people.buyer).ok("GET", "/presets")
-    frozen = next(row for row in listed["presets"] if row["name"] == "judicial_cn")
+    frozen = [row for row in listed["presets"] if row["name"] == "judicial_cn"][-1]
     assert frozen["hash"] == fingerprint(frozen["document"]) == document["preset"]["hash"]
     china = next(row for row in listed["calendars"] if row["name"] == "cn")
     assert china["hash"] == document["calendar"]["hash"]
@@ -210,6 +212,15 @@ def test_times_may_be_given_as_the_clocks_of_a_zone_show_them(stage):
     for wrong in ({"local": "2026-03-29T03:30:00"}, {"local": "x", "zone": "UTC"}, {"local": "x", "zone": "Mars"}, 5):
         refused = draft(stage, 422, opens_at=wrong)
         assert (refused["code"], refused["errors"][0]["pointer"]) == ("request_invalid", "/opens_at")
+
+
+@pytest.mark.parametrize("term", ["registration_closes_at", "opens_at", "ends_at", "hard_end_at", "stop_at"])
+def test_every_time_of_a_listing_refuses_what_the_clocks_skip_or_show_twice(stage, term):
+    more = {"format": "gong"} if term == "stop_at" else {}
+    for local, code in (("2026-03-29T02:30:00", "local_time_missing"), ("2026-10-25T02:30:00", "local_time_twice")):
+        body = {"package_id": str(stage.package()), term: {"local": local, "zone": "Europe/Berlin"}} | more
+        refused = stage.api.as_(stage.people.seller).ok("POST", "/listings", 422, json=body)
+        assert (refused["code"], refused["errors"][0]["pointer"]) == (code, f"/{term}")
 
 
 def test_holders_of_priority_rights_have_a_bidder_code_before_they_register(stage):

@@ -44,7 +44,13 @@ def test_factors_left_out_are_that_of_the_start():
         ({"attempts": [{"format": "english"}]}, "/attempts/0/start"),
         ({"attempts": [{"format": "english", "start": "0"}]}, "/attempts/0/start"),
         ({"attempts": [{"format": "english", "start": "1.01"}]}, "/attempts/0/start"),
-        ({"attempts": [{"format": "package", "start": "1"}]}, "/attempts/0/format"),
+        ({"attempts": [{"format": "package", "start": "1"}, {"format": "dutch", "start": "1"},
+                       {"format": "package", "start": "1"}]}, "/attempts/2/format"),
+        ({"attempts": [{"format": "package", "start": "1", "terms": {"lots": []}}]}, "/attempts/0/terms/lots"),
+        ({"attempts": [{"format": "english", "start": "1", "increment": {"kind": "fixed"}}]},
+         "/attempts/0/increment/amount"),
+        ({"attempts": [{"format": "english", "start": "1", "step": "1",
+                        "increment": {"kind": "fixed", "amount": "1.00"}}]}, "/attempts/0/step"),
         ({"attempts": [{"format": "english", "start": "1", "terms": {"steps": {}}}]}, "/attempts/0/terms/steps"),
         ({"attempts": [{"format": "two_phase", "start": "1", "terms": {"cycle_seconds": 0}}]},
          "/attempts/0/terms/cycle_seconds"),
@@ -91,9 +97,50 @@ def test_the_hybrid_dutch_of_loki_falls_from_half_to_a_fifth_of_it():
     assert terms.scheduled_end(terms.rules_document(made)) > made.opens_at
 
 
+def in_lots(*reserves):
+    rows = [{"lot": f"L{number}", "reserve": reserve} for number, reserve in enumerate(reserves, start=1)]
+    return Terms(
+        currency="CNY", title_zh="债权", deposit_minor=20_000_01, registration_closes_at=OPENS, opens_at=OPENS,
+        ends_at=OPENS + timedelta(hours=1), format=FormatName.PACKAGE,
+        format_terms={"lots": rows, "unsold_lots_count": "nothing"},
+    )  # fmt: skip
+
+
+def test_lots_that_are_left_are_offered_with_scaled_reserves_and_their_share_of_the_deposit():
+    first = in_lots("5000.01", "3000.00", "9000.00")
+    base = relisting.base_of(first, ["L1", "L3"], together=True)
+    assert (base.start_price_minor, base.deposit_minor) == (None, 16_470_60)  # 20,000.01 × 14,000.01 / 17,000.01
+    values = following({"format": "package", "start": "0.5", "deposit": "1"}, base=base, before=first)
+    assert values["format_terms"] == {
+        "lots": [{"lot": "L1", "reserve": "2500.01"}, {"lot": "L3", "reserve": "4500.00"}],
+        "unsold_lots_count": "nothing",
+    }
+    assert (values["start_price_minor"], values["increment"], values["deposit_minor"]) == (None, None, 16_470_60)
+    everything = relisting.base_of(first, ["L1", "L2", "L3"], together=True)
+    assert everything.deposit_minor == first.deposit_minor
+    assert relisting.base_of(in_lots("0.00"), ["L1"], together=True).deposit_minor == first.deposit_minor
+
+
+def test_a_lot_by_itself_starts_at_its_scaled_reserve_with_the_increment_of_the_attempt():
+    first = in_lots("5000.01", "3000.00")
+    base = relisting.base_of(first, ["L1"], together=False)
+    step = {"kind": "percent", "percent": "5", "minimum": "10.00"}
+    values = following({"format": "english", "start": "0.5", "increment": step}, base=base, before=first)
+    assert (values["format"], values["start_price_minor"], values["increment"]) == ("english", 2_500_01, step)
+    assert "lots" not in values["format_terms"]
+    assert relisting.titles_of_lot(values, "L1") == {"title_zh": "债权: L1"}
+    assert len(relisting.titles_of_lot({"title_zh": "债" * 200, "title_en": None}, "L1")["title_zh"]) == 200
+
+
+def test_a_plan_says_whether_the_next_attempt_sells_lots_apart():
+    made = plan({"format": "package", "start": "1"}, {"format": "dutch", "start": "1"})
+    assert [relisting.sells_apart(made, step) for step in (0, 1, 2)] == [False, True, False]
+    assert not relisting.sells_apart(None, 0)
+
+
 def test_every_template_of_a_preset_is_a_plan():
     templates = [row["plan"] for preset in presets.PRESETS for row in preset.document["relisting"].values()]
-    assert len(templates) == 2
+    assert len(templates) == 3
     for template in templates:
         assert relisting.read_plan(Node(template), "CNY")["attempts"]
 

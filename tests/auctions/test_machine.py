@@ -51,12 +51,13 @@ class Machine(RuleBasedStateMachine):
         bidders=st.integers(0, 2),
         soft=st.none() | SOFT | SOFT,
         hard=st.none() | st.integers(0, 9) | st.integers(0, 9),
+        clock=st.none() | st.none() | st.integers(1, 15),
         ranks=st.dictionaries(NAMES, st.integers(1, 2)),
         now=st.sampled_from([0, 0, 0, 0, 0, -1]),
         prelude=st.none() | EDGES | st.integers(0, 3_000),
     )
-    def open(self, scale, step, reserve, bidders, soft, hard, ranks, now, prelude):
-        self.set_up(scale, step, reserve, bidders, soft, hard, ranks, now)
+    def open(self, scale, step, reserve, bidders, soft, hard, clock, ranks, now, prelude):
+        self.set_up(scale, step, reserve, bidders, soft, hard, clock, ranks, now)
         if isinstance(prelude, tuple):
             self.edge(prelude)
         elif prelude is not None and prelude % 2:
@@ -65,7 +66,7 @@ class Machine(RuleBasedStateMachine):
             self.suspend(prelude, resumes=True)
             self.rush(BIDDERS, crashes=True)
 
-    def set_up(self, scale, step, reserve, bidders, soft, hard, ranks, now):
+    def set_up(self, scale, step, reserve, bidders, soft, hard, clock, ranks, now):
         kind, size = step
         self.now, self.scale, self.over = now, scale, False
         size *= scale
@@ -85,6 +86,7 @@ class Machine(RuleBasedStateMachine):
         window, extension, base, hard_end, end = -1, 0, "bid", None, 9_000
         if self.form == "two_phase":
             document["cycle_seconds"] = 3
+            clock = None
             window, extension, end = 3_000, 3_000, 12_000
         elif soft is not None:
             document["soft_close"] = {"window_seconds": soft[0], "extension_seconds": soft[1], "base": soft[2]}
@@ -92,14 +94,17 @@ class Machine(RuleBasedStateMachine):
             if hard is not None:
                 hard_end = 9_000 + hard * 1000
                 document["soft_close"]["hard_end"] = format_instant(instant(hard_end))
+        if clock is not None:
+            document["first_bid_clock_seconds"] = clock
         if self.form == "proxy":
             ranks = {}
         elif ranks:
             document["priority"] = [{"bidder": self.called(who), "rank": rank} for who, rank in ranks.items()]
         reserve = None if reserve is None else reserve * scale
         self.model = Reference(
-            proxy=self.form == "proxy", opens=0, ends=end, start=50 * scale, step=above, bidders=bidders,
+            proxy=self.form == "proxy", opens=0, end=end, start=50 * scale, step=above, bidders=bidders,
             reserve=reserve, window=window, extension=extension, base=base, hard_end=hard_end, ranks=ranks,
+            clock=None if clock is None else clock * 1000,
         )  # fmt: skip
         self.begin(document, reserve)
 
@@ -259,7 +264,10 @@ class ProxyMachine(Machine):
     form = "proxy"
 
 
-PLAIN = {"scale": 100, "step": ("fixed", 1), "reserve": None, "bidders": 1, "soft": None, "hard": None, "ranks": {}}
+PLAIN = {
+    "scale": 100, "step": ("fixed", 1), "reserve": None, "bidders": 1, "soft": None, "hard": None, "clock": None,
+    "ranks": {},
+}  # fmt: skip
 
 
 def lower_steps_after_a_void():
@@ -293,11 +301,23 @@ def a_moved_hard_end_after_a_crash():
     return machine
 
 
+def a_clock_after_a_void_and_a_suspension():
+    machine = ProxyMachine()
+    machine.set_up(**PLAIN | {"soft": (1, 1, "bid"), "clock": 2}, now=0)
+    machine.suspend(500, resumes=True)
+    machine.attempt("A", machine.model.minimum())
+    assert machine.model.end < 9_000
+    machine.void("A", luck=0)
+    machine.rush(BIDDERS, crashes=True)
+    return machine
+
+
 SCRIPTS = (
     lower_steps_after_a_void,
     the_reserve_to_the_cent,
     the_last_of_those_who_remain,
     a_moved_hard_end_after_a_crash,
+    a_clock_after_a_void_and_a_suspension,
 )
 """What chance plays only now and then: the orders of rules that planted faults needed to be found in every run."""
 

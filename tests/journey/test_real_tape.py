@@ -8,17 +8,16 @@ from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
 from demo import appraising, auctioneering, sale
 from demo.auctioneering import Bidder
 from demo.bank import ACCOUNT, Movement, camt053
-from demo.client import Client
 from demo.sale import Sale, value
 from marketplace.clock import SystemClock
 from marketplace.money import share_out
+from tests.journey.walk import InProcess
 
 pytestmark = pytest.mark.slow
 
@@ -29,16 +28,8 @@ def clock():
 
 
 @dataclass
-class InProcess(Client):
-    """The demonstration's client over the application itself instead of a socket."""
-
-    app: Any = None
-    tick: Any = None
-
-    def _once(self, method, target, body, headers):
-        response = self.app.test_client(use_cookies=False).open(target, method=method, data=body, headers=headers)
-        with response:
-            return response.status_code, response.get_data()
+class OnTheSystemsClock(InProcess):
+    """A client that waits for real seconds."""
 
     def wait_for(self, path, done, *, seconds, show=None):  # noqa: ARG002 - the signature of the client it stands for
         deadline = time.monotonic() + seconds
@@ -55,7 +46,7 @@ def cast(app, people, tick, monkeypatch):
     monkeypatch.setattr(sale, "CURRENCY", "USD")
 
     def client(person):
-        return InProcess("", person.token, app=app, tick=tick)
+        return OnTheSystemsClock("", person.token, app=app, tick=tick)
 
     parts = {name: client(getattr(people, name)) for name in PARTS}
     buyers = {"one": client(people.buyer), "two": client(people.other_buyer), "three": client(people.third_buyer)}
