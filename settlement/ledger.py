@@ -150,21 +150,22 @@ def _open_accounts_of(session: Session, drafts: Sequence[Draft], *, at: datetime
 _WRITE: Final = """
 WITH line AS MATERIALIZED (
     SELECT l.entry_id, l.line, a.id AS account_id, l.currency, l.amount
-    FROM unnest(%s::uuid[], %s::bigint[], %s::text[], %s::text[], %s::bigint[])
-        AS l(entry_id, line, key, currency, amount)
+    FROM unnest(%(line_entries)s::uuid[], %(numbers)s::bigint[], %(accounts)s::text[], %(line_currencies)s::text[],
+        %(amounts)s::bigint[]) AS l(entry_id, line, key, currency, amount)
     LEFT JOIN accounts a ON a.key = l.key AND a.currency = l.currency::char(3)),
 missing AS (SELECT count(*) AS accounts FROM line WHERE account_id IS NULL),
 fresh AS (
     INSERT INTO entries (id, source_kind, source_id, description, currency, value_on, reverses_id,
         posted_on, posted_at, posted_by)
-    SELECT d.*, %s::date, %s::timestamptz, %s
-    FROM unnest(%s::uuid[], %s::text[], %s::uuid[], %s::text[], %s::text[], %s::date[], %s::uuid[]) AS d
+    SELECT d.*, %(posted_on)s::date, %(posted_at)s::timestamptz, %(posted_by)s
+    FROM unnest(%(ids)s::uuid[], %(kinds)s::text[], %(sources)s::uuid[], %(descriptions)s::text[],
+        %(currencies)s::text[], %(value_days)s::date[], %(reversed)s::uuid[]) AS d
     WHERE (SELECT accounts FROM missing) = 0
     ON CONFLICT (source_kind, source_id) DO NOTHING RETURNING id),
 written AS (
     INSERT INTO postings (entry_id, line, account_id, currency, amount_minor, posted_on)
-    SELECT line.*, %s::date FROM line WHERE (line.entry_id IN (SELECT id FROM fresh)) IS TRUE)
-SELECT (SELECT accounts FROM missing), array(SELECT id FROM fresh)
+    SELECT line.*, %(posted_on)s::date FROM line WHERE (line.entry_id IN (SELECT id FROM fresh)) IS TRUE)
+SELECT (SELECT accounts FROM missing) AS missing, array(SELECT id FROM fresh) AS fresh
 """
 """Entries that are not there yet and all their lines, in one statement, which PostgreSQL's checks look at as a whole;
 nothing while an account is missing. `IS TRUE` makes the set of new entries a hash for any plan: a kept plan that joins
@@ -186,37 +187,36 @@ class _Given:
         return cls(drafts, db.new_ids(len(drafts)), clock.local_date(at, BOOKS_ZONE), at, actor.name)
 
     @property
-    def parameters(self) -> tuple[Any, ...]:
+    def parameters(self) -> dict[str, Any]:
         lines = [
             (entry_id, number, line.account, draft.currency, line.amount_minor)
             for entry_id, draft in zip(self.ids, self.drafts, strict=True)
             for number, line in enumerate(draft.lines, start=1)
         ]
         entry_ids, numbers, accounts, currencies, amounts = zip(*lines, strict=True)
-        return (
-            arrays.uuids(entry_ids),
-            arrays.bigints(numbers),
-            arrays.texts(accounts),
-            arrays.texts(currencies),
-            arrays.bigints(amounts),
-            self.posted_on,
-            self.at,
-            self.by,
-            arrays.uuids(self.ids),
-            arrays.texts(draft.source_kind for draft in self.drafts),
-            arrays.uuids(draft.source_id for draft in self.drafts),
-            arrays.texts(draft.description for draft in self.drafts),
-            arrays.texts(draft.currency for draft in self.drafts),
-            arrays.dates(draft.value_on for draft in self.drafts),
-            arrays.uuids(draft.reverses_id for draft in self.drafts),
-            self.posted_on,
-        )
+        return {
+            "line_entries": arrays.uuids(entry_ids),
+            "numbers": arrays.bigints(numbers),
+            "accounts": arrays.texts(accounts),
+            "line_currencies": arrays.texts(currencies),
+            "amounts": arrays.bigints(amounts),
+            "posted_on": self.posted_on,
+            "posted_at": self.at,
+            "posted_by": self.by,
+            "ids": arrays.uuids(self.ids),
+            "kinds": arrays.texts(draft.source_kind for draft in self.drafts),
+            "sources": arrays.uuids(draft.source_id for draft in self.drafts),
+            "descriptions": arrays.texts(draft.description for draft in self.drafts),
+            "currencies": arrays.texts(draft.currency for draft in self.drafts),
+            "value_days": arrays.dates(draft.value_on for draft in self.drafts),
+            "reversed": arrays.uuids(draft.reverses_id for draft in self.drafts),
+        }
 
 
 def _write(session: Session, given: _Given) -> list[uuid.UUID] | None:
     """Write what is new and return its ids; None when an account is missing, and then nothing was written."""
-    missing, fresh = session.connection().exec_driver_sql(_WRITE, given.parameters).one()
-    return None if missing else fresh
+    (written,) = db.rows(session, _WRITE, given.parameters)
+    return None if written.missing else written.fresh
 
 
 def _loaded(session: Session, given: _Given) -> Entry:
