@@ -107,7 +107,9 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return result
 
 
-_STRUCTURE = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', re.DOTALL)
+_STRUCTURE = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)|[\[{]|[\]}]', re.DOTALL)
+"""A string, closed or cut short by the end, or a bracket. It never gives back what it has read (possessive), so that no
+document takes longer than its length, nor memory for a way back."""
 
 
 def _check_depth(content: bytes) -> None:

@@ -4,6 +4,8 @@ import contextlib
 import io
 import json
 import sys
+import time
+import tracemalloc
 
 import pytest
 from hypothesis import given
@@ -36,6 +38,28 @@ def test_unreadable_documents(content):
 
 def test_brackets_inside_strings_are_not_depth():
     assert documents.parse(json.dumps(["[" * 100, '"[' * 50]).encode()) == ["[" * 100, '"[' * 50]
+
+
+@pytest.mark.parametrize(
+    "content", [b'"' + b'\\"' * 1_000_000, b'"' + b"a" * 2_000_000, b'"' + b'\\"' * 1_000_000 + b"\\"]
+)
+def test_a_string_without_an_end_is_read_once_only(content):
+    """What scans for brackets once began anew at every escaped quote: 40 kB took 17 seconds, of whoever sent them."""
+    started = time.process_time()
+    with pytest.raises(BadDocument):
+        documents.parse(content)
+    assert time.process_time() - started < 5, "seconds; the square of the length would take hours"
+
+
+def test_a_long_string_takes_memory_like_its_length():
+    content = json.dumps('\\"' + "a" * 2_000_000).encode()
+    tracemalloc.start()
+    try:
+        documents.parse(content)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 10 * len(content)
 
 
 @given(
