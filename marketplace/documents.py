@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 from marketplace.clock import NotADate, NotAnInstant, parse_date
 from marketplace.errors import Failure, Invalid
@@ -269,10 +269,18 @@ def run(program: str, commands: dict[str, Command], arguments: Sequence[str]) ->
     try:
         answer = commands[arguments[0]](Node(parse(_read(arguments[1]))))
     except Failure as failure:
-        sys.stderr.write(json.dumps(problem(failure), ensure_ascii=False) + "\n")
+        tell(sys.stderr, problem(failure))
         return 2
-    sys.stdout.write(json.dumps(answer, ensure_ascii=False, indent=1) + "\n")
+    tell(sys.stdout, answer, indent=1)
     return 0
+
+
+def tell(stream: TextIO, document: dict[str, Any], *, indent: int | None = None) -> None:
+    """Write one JSON document and a line's end in UTF-8, whatever the encoding of the stream is (RFC 8259, 8.1)."""
+    stream.flush()
+    stream.buffer.write(json.dumps(document, ensure_ascii=False, indent=indent).encode("utf-8", "backslashreplace"))
+    stream.buffer.write(b"\n")
+    stream.buffer.flush()
 
 
 def _read(name: str) -> bytes:

@@ -122,3 +122,16 @@ def test_command_line(monkeypatch, capsys, tmp_path):
     assert documents.run("x", commands, ["double", str(tmp_path / "none")]) == 2
     assert json.loads(capsys.readouterr().err)["status"] == 422
     assert documents.run("x", commands, ["nothing"]) == 2
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_answers_and_problems_are_utf_8_whatever_the_terminal_is(monkeypatch, tmp_path, encoding):
+    file = tmp_path / "in.json"
+    file.write_text('{"案": "\\ud800"}', encoding="utf-8")
+    out, err = (io.TextIOWrapper(io.BytesIO(), encoding=encoding) for _ in "12")
+    monkeypatch.setattr(sys, "stdout", out)
+    monkeypatch.setattr(sys, "stderr", err)
+    assert documents.run("x", {"same": lambda node: {"found": node.child("案").pointer}}, ["same", str(file)]) == 0
+    assert json.loads(out.buffer.getvalue().decode("utf-8")) == {"found": "/案"}
+    assert documents.run("x", {"same": lambda node: node.child("案").text()}, ["same", str(file)]) == 2
+    assert json.loads(err.buffer.getvalue().decode("utf-8"))["errors"][0]["pointer"] == "/案"
