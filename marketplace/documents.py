@@ -38,7 +38,7 @@ class BadDocument(Invalid):
     code = "bad_document"
 
     def __init__(self, pointer: str, found: object, allowed: str) -> None:
-        shown = _show(found)
+        shown, pointer = _show(found), encodable(pointer)
         super().__init__(
             f"At {pointer or 'the whole document'}: {shown}; allowed: {allowed}.",
             errors=[{"pointer": pointer, "found": shown, "allowed": allowed}],
@@ -52,8 +52,13 @@ def _show(found: object) -> str:
         text = found if isinstance(found, str) else json.dumps(found, ensure_ascii=False)
     except (TypeError, ValueError, RecursionError):
         text = type(found).__name__
-    text = text.encode("utf-8", "replace").decode()
+    text = encodable(text)
     return text if len(text) <= 80 else text[:79] + "…"  # noqa: PLR2004 - what fits a line
+
+
+def encodable(text: str) -> str:
+    """Return a text that UTF-8 can hold: half of a surrogate pair, which only JSON can spell, becomes its escape."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 class Missing:

@@ -108,6 +108,12 @@ def test_objects_name_the_unknown_and_the_missing_key():
     assert _refused(lambda node: node.object(["b"])["b"].rate(), {"b": "01"}) == "/a/b"
 
 
+def test_a_key_that_no_text_can_hold_is_named_by_its_escape():
+    with pytest.raises(BadDocument) as caught:
+        Node(documents.parse(b'{"\\ud800": 1}')).object([])
+    assert caught.value.errors[0]["pointer"] == "/\\ud800"
+
+
 def test_command_line(monkeypatch, capsys, tmp_path):
     commands = {"double": lambda node: {"twice": node.object(["n"])["n"].integer(0, 9) * 2}}
     file = tmp_path / "in.json"
