@@ -145,7 +145,8 @@ def differences(members: Members, content: bytes) -> list[str]:
 
 
 def _along(content: bytes) -> Members:
-    members, position = [], 0
+    members: list[tuple[str, bytes]] = []
+    position = 0
     while content[position : position + 4] == _LOCAL_MARK and len(members) < _MAX_MEMBERS:
         found = _member(content, position)
         if found is None:
