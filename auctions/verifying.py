@@ -3,7 +3,6 @@
 Prints the verdict as JSON. Exit code 0: everything is right; 1: something is wrong and named; 2: no bundle, or no file.
 """
 
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,9 +25,9 @@ def run(arguments: Sequence[str]) -> int:
         published = _keys(arguments[1]) if len(arguments) > 1 else None
         verdict = verification.verify(_read(arguments[0], verification.MAX_BYTES), published=published)
     except Failure as failure:
-        sys.stderr.write(json.dumps(documents.problem(failure), ensure_ascii=False) + "\n")
+        documents.tell(sys.stderr, documents.problem(failure))
         return 2
-    sys.stdout.write(json.dumps(verdict.document, ensure_ascii=False, indent=1) + "\n")
+    documents.tell(sys.stdout, verdict.document, indent=1)
     return 1 if verdict.findings else 0
 
 

@@ -65,4 +65,4 @@ def _errors(messages: Any, pointer: str = "") -> list[dict[str, Any]]:
 
 
 def _escape(key: object) -> str:
-    return str(key)[:80].replace("~", "~0").replace("/", "~1")
+    return documents.encodable(str(key)[:80]).replace("~", "~0").replace("/", "~1")

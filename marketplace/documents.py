@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 from marketplace.clock import NotADate, NotAnInstant, parse_date
 from marketplace.errors import Failure, Invalid
@@ -38,7 +38,7 @@ class BadDocument(Invalid):
     code = "bad_document"
 
     def __init__(self, pointer: str, found: object, allowed: str) -> None:
-        shown = _show(found)
+        shown, pointer = _show(found), encodable(pointer)
         super().__init__(
             f"At {pointer or 'the whole document'}: {shown}; allowed: {allowed}.",
             errors=[{"pointer": pointer, "found": shown, "allowed": allowed}],
@@ -52,8 +52,13 @@ def _show(found: object) -> str:
         text = found if isinstance(found, str) else json.dumps(found, ensure_ascii=False)
     except (TypeError, ValueError, RecursionError):
         text = type(found).__name__
-    text = text.encode("utf-8", "replace").decode()
+    text = encodable(text)
     return text if len(text) <= 80 else text[:79] + "…"  # noqa: PLR2004 - what fits a line
+
+
+def encodable(text: str) -> str:
+    """Return a text that UTF-8 can hold: half of a surrogate pair, which only JSON can spell, becomes its escape."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 class Missing:
@@ -107,7 +112,9 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return result
 
 
-_STRUCTURE = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', re.DOTALL)
+_STRUCTURE = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)|[\[{]|[\]}]', re.DOTALL)
+"""A string, closed or cut short by the end, or a bracket. It never gives back what it has read (possessive), so that no
+document takes longer than its length, nor memory for a way back."""
 
 
 def _check_depth(content: bytes) -> None:
@@ -267,10 +274,18 @@ def run(program: str, commands: dict[str, Command], arguments: Sequence[str]) ->
     try:
         answer = commands[arguments[0]](Node(parse(_read(arguments[1]))))
     except Failure as failure:
-        sys.stderr.write(json.dumps(problem(failure), ensure_ascii=False) + "\n")
+        tell(sys.stderr, problem(failure))
         return 2
-    sys.stdout.write(json.dumps(answer, ensure_ascii=False, indent=1) + "\n")
+    tell(sys.stdout, answer, indent=1)
     return 0
+
+
+def tell(stream: TextIO, document: dict[str, Any], *, indent: int | None = None) -> None:
+    """Write one JSON document and a line's end in UTF-8, whatever the encoding of the stream is (RFC 8259, 8.1)."""
+    stream.flush()
+    stream.buffer.write(json.dumps(document, ensure_ascii=False, indent=indent).encode("utf-8", "backslashreplace"))
+    stream.buffer.write(b"\n")
+    stream.buffer.flush()
 
 
 def _read(name: str) -> bytes:

@@ -110,7 +110,7 @@ def match_line(
     party, with a document and a reason that say why it counts. Raises `NotFound`, `NothingToMatch`, `PartsInvalid`,
     `ThirdPartyUndocumented`, and `DoesNotMatch` with the finding when it cannot be for that.
     """
-    line = matches.lock_line(session, line_id)
+    line = _hold(session, {line_id, *(part["line_id"] or line_id for part in parts)})[line_id]
     if bool(reference) == bool(parts):
         raise PartsInvalid("Name either one reference or the parts.")
     wanted = [Wanted(line_id, reference)] if reference else _wanted(line, parts)
@@ -141,9 +141,14 @@ def _wanted(line: StatementLine, parts: Sequence[dict[str, Any]]) -> list[Wanted
     return wanted
 
 
+def _hold(session: Session, line_ids: set[uuid.UUID]) -> dict[uuid.UUID, StatementLine]:
+    """Lock lines in one order: two persons who match the same ones from two sides never wait for each other."""
+    return {line_id: matches.lock_line(session, line_id) for line_id in sorted(line_ids)}
+
+
 def _check(session: Session, wanted: Sequence[Wanted]) -> list[Wanted]:
-    """Lock the lines in one order and say which reference and how much of what is open each part means."""
-    lines = {line_id: matches.lock_line(session, line_id) for line_id in sorted({one.line_id for one in wanted})}
+    """Say which reference and how much of what is open each part means."""
+    lines = _hold(session, {one.line_id for one in wanted})
     left = {key: abs(amount) for key, amount in matches.open_amounts(session, list(lines.values())).items()}
     checked = []
     for one in wanted:
@@ -260,7 +265,8 @@ def decide(
     if proposal is None:
         raise NotFound("match proposal", proposal_id)
     check_approval(proposed_by_id=proposal.proposed_by_id, approver_id=actor.user_id)
-    line = matches.lock_line(session, proposal.line_id)
+    parts = [Wanted(uuid.UUID(one["line_id"]), one["reference"], one["amount_minor"]) for one in proposal.parts]
+    line = _hold(session, {proposal.line_id, *(one.line_id for one in parts)})[proposal.line_id]
     if session.scalars(select(MatchDecision.id).where(MatchDecision.proposal_id == proposal_id)).first() is not None:
         raise ProposalDecided
     row = MatchDecision(
@@ -277,7 +283,6 @@ def decide(
     session.flush()
     audit.record(session, actor=actor, at=at, subject=proposal, verb="approve" if approved else "refuse", reason=reason)
     if approved:
-        parts = [Wanted(uuid.UUID(one["line_id"]), one["reference"], one["amount_minor"]) for one in proposal.parts]
         _carry_out(session, _check(session, parts), whole=len(parts) == 1, actor=actor, at=at)
     return matches.views(session, lines=[line])[0]
 

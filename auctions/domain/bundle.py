@@ -46,6 +46,9 @@ _LOCAL_MARK: Final = b"PK\x03\x04"
 _ENTRY_MARK: Final = b"PK\x01\x02"
 _END_MARK: Final = b"PK\x05\x06"
 _VERSION: Final = 20
+_MAX_MEMBERS: Final = 2 * len(ORDER)
+"""More than any bundle has, so that each odd one is named, and few enough that a made-up archive costs nothing."""
+
 _DAY: Final = (1 << 5) | 1
 """The first day of ZIP's calendar: 1 January 1980."""
 
@@ -142,8 +145,9 @@ def differences(members: Members, content: bytes) -> list[str]:
 
 
 def _along(content: bytes) -> Members:
-    members, position = [], 0
-    while content[position : position + 4] == _LOCAL_MARK:
+    members: list[tuple[str, bytes]] = []
+    position = 0
+    while content[position : position + 4] == _LOCAL_MARK and len(members) < _MAX_MEMBERS:
         found = _member(content, position)
         if found is None:
             return []

@@ -27,6 +27,15 @@ def check_rules(contents: Contents) -> Iterator[Finding]:
         yield Finding("replay.json", "other_rules", "The replay is played under other rules, or another reserve.")
 
 
+def check_auction(contents: Contents) -> Iterator[Finding]:
+    """The auction is the one that the manifest names, and it is said to have ended as the result has it."""
+    auction = contents["auction.json"]
+    if auction["auction_id"] != contents["manifest.json"]["auction_id"]:
+        yield Finding("manifest.json", "other_auction", "The manifest names another auction than `auction.json`.")
+    if auction["outcome"] != contents["result.json"]["state"]:
+        yield Finding("auction.json", "outcome_differs", "The outcome is not the state of the result.")
+
+
 def check_reserve(contents: Contents) -> Iterator[Finding]:
     """The reserve is the one that was committed before bidding opened."""
     reserve = contents["reserve.json"]
@@ -262,6 +271,7 @@ def _award(row: Mapping[str, Any]) -> tuple[Any, ...]:
 Check = Callable[[Contents], Iterator[Finding]]
 
 CHECKS: Final[Sequence[tuple[str, Check]]] = (
+    ("auction.json", check_auction),
     ("rules.json", check_rules),
     ("reserve.json", check_reserve),
     ("replay.json", check_result),

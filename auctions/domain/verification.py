@@ -119,16 +119,22 @@ def _signed(contents: Mapping[str, bytes], values: Mapping[str, Any]) -> list[Fi
         return [Finding(changed, "signature_wrong", "The signature was not made over this manifest with this key.")]
     if not unchanged or set(values[SIGNATURE]) != {"key_id", "manifest", "signature"}:
         return [Finding(SIGNATURE, "manifest_hash_wrong", "The hash beside the signature is not the manifest's.")]
-    if values[MANIFEST].get("key_id") != key_id or values[MANIFEST].get("type") != bundle.TYPE:
+    said = values[MANIFEST]
+    if not isinstance(said, dict) or said.get("key_id") != key_id or said.get("type") != bundle.TYPE:
         return [Finding(MANIFEST, "not_a_manifest", "The manifest names another key, or is no manifest.")]
     return []
 
 
-def _manifest(members: bundle.Members, manifest: Any) -> list[Finding]:
-    stated = manifest.get("members")
+def _manifest(members: bundle.Members, manifest: Mapping[str, Any]) -> list[Finding]:
+    rows = manifest.get("members")
+    stated = [row if isinstance(row, dict) else {} for row in rows] if isinstance(rows, list) else []
     rest = [bundle.describe(name, content) for name, content in members[2:]]
-    if not isinstance(stated, list) or [row.get("name") for row in stated] != [row["name"] for row in rest]:
-        return [Finding(MANIFEST, "manifest_incomplete", "The manifest names other members than there are.")]
+    if [row.get("name") for row in stated] != [row["name"] for row in rest]:
+        gone = [name for name in bundle.ORDER if any(row.get("name") == name for row in stated)]
+        gone = [name for name in gone if name not in dict(members)]
+        return [Finding(name, "missing_member", "The manifest names this member.") for name in gone] + [
+            Finding(MANIFEST, "manifest_incomplete", "The manifest names other members than there are.")
+        ]
     return [
         Finding(
             found["name"], "member_changed", f"The manifest has {said.get('sha256')}, the member {found['sha256']}."

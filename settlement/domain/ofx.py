@@ -26,7 +26,6 @@ from settlement.domain.statements import (
 )
 
 _TOKEN: Final = re.compile(r"<(/?)([A-Za-z0-9._]{1,40})\s*(/?)>([^<]*)")
-_COMMENT: Final = re.compile(r"<!--.*?-->", re.DOTALL)
 _STATEMENTS: Final = {"STMTRS", "CCSTMTRS", "INVSTMTRS"}
 _DEPTH: Final = 32
 
@@ -68,13 +67,25 @@ def parse_ofx(content: bytes) -> list[ParsedStatement]:
     text = decode(content)
     if "<!DOCTYPE" in text or "<!ENTITY" in text:
         raise StatementUnreadable("document types and entities are not allowed in it.")
-    root = _tree(_COMMENT.sub("", text))
+    root = _tree(_without_comments(text))
     statements = [_statement(group) for group in root.walk(*_STATEMENTS)]
     if not statements:
         said = [status.value("MESSAGE") for status in root.walk("STATUS") if status.value("SEVERITY") == "ERROR"]
         listed = "; it only lists accounts" if any(root.walk("ACCTINFO")) else ""
         raise StatementUnreadable(f"there is no statement in it{listed}{': ' + cut(said[0]) if said else ''}.")
     return statements
+
+
+def _without_comments(text: str) -> str:
+    """Cut comments out, each looked for once; one without an end is refused, because it might hide lines."""
+    parts, at = [], 0
+    while (start := text.find("<!--", at)) >= 0:
+        end = text.find("-->", start + 4)
+        if end < 0:
+            raise StatementUnreadable("a comment in it has no end.")
+        parts.append(text[at:start])
+        at = end + 3
+    return "".join([*parts, text[at:]])
 
 
 def _tree(text: str) -> _Group:

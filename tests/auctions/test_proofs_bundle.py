@@ -163,6 +163,8 @@ def test_whoever_can_sign_anew_is_caught_by_what_it_cannot_make_agree(arena, con
     assert ("receipts.json", "receipts_incomplete") in change("receipts.json", lambda v: v.pop())
     assert ("auction.json", "head_wrong") in change("auction.json", lambda v: v.update(head="sha256:" + "0" * 64))
     assert ("awards.json", "award_not_proposed") in change("awards.json", lambda v: v[0].update(price="1.00"))
+    assert ("auction.json", "outcome_differs") in change("auction.json", lambda v: v.update(outcome="unsold"))
+    assert ("manifest.json", "other_auction") in change("auction.json", lambda v: v.update(auction_id="another"))
     assert ("auction.json", "log_hash_wrong") in change("auction.json", lambda v: v.update(log_hash="sha256:0"))
     for name, broken in (
         ("rules.json", 1),
@@ -171,6 +173,38 @@ def test_whoever_can_sign_anew_is_caught_by_what_it_cannot_make_agree(arena, con
         ("awards.json", [1]),
     ):
         assert codes(resigned(values, own, **{name: broken})), name
+
+
+def signed_anew(members, manifest, signer):
+    """A bundle whose manifest says whatever it says, signed by a key that is in it."""
+    content = canonical(manifest)
+    signature = {
+        "key_id": signer.key_id,
+        "manifest": proofs.bytes_hash(content),
+        "signature": proofs.encode_base64(signer.private.sign(content)),
+    }
+    return bundle.pack([(bundle.MANIFEST, content), (bundle.SIGNATURE, canonical(signature)), *members])
+
+
+def test_a_manifest_of_any_shape_is_a_finding_and_no_crash(arena, content):
+    with arena.sessions() as session:
+        own = evidence.signing.signer(session, vault=arena.running.vault, at=ENDS)
+    manifest, *rest = bundle.unpack(content)[0]
+    said, members = json.loads(manifest[1]), rest[1:]
+    assert codes(signed_anew(members, said, own)) == set()
+    for odd in (0, None, [], "x", [said], {}):
+        assert codes(signed_anew(members, odd, own)) == {(bundle.MANIFEST, "not_a_manifest")}
+    for rows in (None, 1, {}, [1], [[], None], ["rules.json"], said["members"][:-1], said["members"][::-1]):
+        assert codes(signed_anew(members, said | {"members": rows}, own)) == {(bundle.MANIFEST, "manifest_incomplete")}
+    gone = codes(signed_anew(members, said | {"members": [*said["members"], {"name": "sealed.json"}]}, own))
+    assert gone == {("sealed.json", "missing_member"), (bundle.MANIFEST, "manifest_incomplete")}
+
+
+@pytest.mark.parametrize("name", ["awards.json", "x"])
+def test_an_archive_of_countless_members_is_refused_at_once(name):
+    """More members than a directory can count, and more than names can be compared of."""
+    one = next(piece.content for piece in bundle.layout([(name, b"")]))
+    assert ("archive", "bytes_changed") in codes(one * 70_000)
 
 
 def batched(arena):

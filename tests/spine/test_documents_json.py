@@ -4,6 +4,8 @@ import contextlib
 import io
 import json
 import sys
+import time
+import tracemalloc
 
 import pytest
 from hypothesis import given
@@ -36,6 +38,28 @@ def test_unreadable_documents(content):
 
 def test_brackets_inside_strings_are_not_depth():
     assert documents.parse(json.dumps(["[" * 100, '"[' * 50]).encode()) == ["[" * 100, '"[' * 50]
+
+
+@pytest.mark.parametrize(
+    "content", [b'"' + b'\\"' * 1_000_000, b'"' + b"a" * 2_000_000, b'"' + b'\\"' * 1_000_000 + b"\\"]
+)
+def test_a_string_without_an_end_is_read_once_only(content):
+    """What scans for brackets once began anew at every escaped quote: 40 kB took 17 seconds, of whoever sent them."""
+    started = time.process_time()
+    with pytest.raises(BadDocument):
+        documents.parse(content)
+    assert time.process_time() - started < 5, "seconds; the square of the length would take hours"
+
+
+def test_a_long_string_takes_memory_like_its_length():
+    content = json.dumps('\\"' + "a" * 2_000_000).encode()
+    tracemalloc.start()
+    try:
+        documents.parse(content)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 10 * len(content)
 
 
 @given(
@@ -84,6 +108,12 @@ def test_objects_name_the_unknown_and_the_missing_key():
     assert _refused(lambda node: node.object(["b"])["b"].rate(), {"b": "01"}) == "/a/b"
 
 
+def test_a_key_that_no_text_can_hold_is_named_by_its_escape():
+    with pytest.raises(BadDocument) as caught:
+        Node(documents.parse(b'{"\\ud800": 1}')).object([])
+    assert caught.value.errors[0]["pointer"] == "/\\ud800"
+
+
 def test_command_line(monkeypatch, capsys, tmp_path):
     commands = {"double": lambda node: {"twice": node.object(["n"])["n"].integer(0, 9) * 2}}
     file = tmp_path / "in.json"
@@ -98,3 +128,16 @@ def test_command_line(monkeypatch, capsys, tmp_path):
     assert documents.run("x", commands, ["double", str(tmp_path / "none")]) == 2
     assert json.loads(capsys.readouterr().err)["status"] == 422
     assert documents.run("x", commands, ["nothing"]) == 2
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_answers_and_problems_are_utf_8_whatever_the_terminal_is(monkeypatch, tmp_path, encoding):
+    file = tmp_path / "in.json"
+    file.write_text('{"案": "\\ud800"}', encoding="utf-8")
+    out, err = (io.TextIOWrapper(io.BytesIO(), encoding=encoding) for _ in "12")
+    monkeypatch.setattr(sys, "stdout", out)
+    monkeypatch.setattr(sys, "stderr", err)
+    assert documents.run("x", {"same": lambda node: {"found": node.child("案").pointer}}, ["same", str(file)]) == 0
+    assert json.loads(out.buffer.getvalue().decode("utf-8")) == {"found": "/案"}
+    assert documents.run("x", {"same": lambda node: node.child("案").text()}, ["same", str(file)]) == 2
+    assert json.loads(err.buffer.getvalue().decode("utf-8"))["errors"][0]["pointer"] == "/案"

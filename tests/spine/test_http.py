@@ -178,6 +178,7 @@ def test_policies(api, token, method, status, code):
         (b'{"name": "a", "price": {"amount": "1", "currency": "CNY"}, "more": 1}', 422, "/more"),
         (b'{"name": "a\\u0000", "price": {"amount": "1", "currency": "CNY"}}', 422, "/name"),
         (b'{"name": "\\ud800", "price": {"amount": "1", "currency": "CNY"}}', 422, "/name"),
+        (b'{"\\ud800": 1, "name": "a", "price": {"amount": "1", "currency": "CNY"}}', 422, "/\\ud800"),
         (b'{"name": "a", "price": {"amount": "-1", "currency": "CNY"}}', 422, "/price"),
         (b'{"name": "a", "price": {"amount": "99999999999999999999", "currency": "CNY"}}', 422, "/price"),
         (b'{"name": "a", "price": {"amount": "1", "currency": "cny"}}', 422, "/price"),

@@ -1,6 +1,8 @@
 """Own accounts and the exception queue over HTTP: chains, payers, suggestions, four eyes, the way back."""
 
 import io
+import threading
+import time
 import uuid
 
 import openpyxl
@@ -251,6 +253,33 @@ def test_two_lines_for_one_deposit_and_four_eyes_above_the_limit(api, people, se
     assert covered(sessions, mine)
     decided = admin.post(f"/match-proposals/{proposal['id']}/refuse", json={"reason": "late"})
     assert (decided.status_code, decided.get_json()["code"]) == (409, "proposal_decided")
+    books_are_square(sessions)
+
+
+def test_two_lines_are_held_in_one_order_whichever_side_they_are_matched_from(
+    api, people, sessions, registration, statement
+) -> None:
+    """While somebody holds the first line, whoever matches both from the second does not hold the second meanwhile."""
+    mine, paper = registration(), statement()
+    paper.line(DEPOSIT - 4_000_000, "first half")
+    paper.line(4_000_000, "second half")
+    first, second = sorted(take_in(api, people, paper)[0]["lines"], key=lambda line: line["id"])
+    parts = [{"line_id": one["id"], "reference": mine.reference, "amount": one["amount"]} for one in (first, second)]
+    url, answers = f"/statement-lines/{second['id']}/match", []
+    finance = api.as_(people.finance)
+    matching = threading.Thread(target=lambda: answers.append(finance.post(url, json={"parts": parts})))
+    held = "SELECT id FROM statement_lines WHERE id = :id FOR UPDATE"
+    with sessions() as holder, sessions() as other:
+        holder.execute(text(held), {"id": first["id"]})
+        matching.start()
+        for _ in range(100):
+            if other.execute(text("SELECT 1 FROM pg_locks WHERE NOT granted")).first():
+                break
+            time.sleep(0.05)
+        assert other.execute(text(held + " SKIP LOCKED"), {"id": second["id"]}).first() is not None
+    matching.join(30)
+    assert answers[0].status_code == 200, answers[0].text
+    assert covered(sessions, mine)
     books_are_square(sessions)
 
 

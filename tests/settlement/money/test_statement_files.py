@@ -273,6 +273,7 @@ def test_a_broken_bai2_is_refused(old, new, reason) -> None:
         (b"!Type:Bank\nD1/1/26", "QIF"),
         (b"<OFX><!ENTITY a 'b'>", "entities"),
         (b"<OFX>" + b"<A>" * 100, "nested too deeply"),
+        (b"<OFX><!-- kept -->" + b"<!--" * 1_000_000, "a comment in it has no end"),
         (b":20:X\n:25:1\n:60F:C260302EUR1,00\n:61:nonsense\n:62F:C260302EUR1,00\n", "line 4"),
         (b":20:X\n:25:1\n:60F:C261302EUR1,00\n:62F:C260302EUR1,00\n", "line 3: '261302' is not a date"),
         (b":20:X\n:25:1\n:60F:C260302XXX1,00\n:62F:C260302EUR1,00\n", "'XXX' is not a currency"),
