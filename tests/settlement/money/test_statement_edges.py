@@ -281,3 +281,27 @@ def test_whatever_windows_a_bank_sends_every_line_is_taken_once(amounts, cuts) -
         taken += len(new)
         stored = set(identify("A", paper(0, [(one, DAY, "") for one in amounts[:taken]]).lines))
     assert link.head.minor == sum(amounts[:taken])
+
+
+def test_the_same_line_with_another_text_is_the_same_by_the_banks_id() -> None:
+    """Banks add to the text of a line from one file to the next; id, amount and day stay."""
+    first = ParsedLine(Money(500, "CNY"), DAY, DAY, "保证金", bank_reference="B-1")
+    fuller = dataclasses.replace(first, remittance="保证金 DP-7K3M9Q2X 华信", counterparty_name="华信资产")
+    assert identify("A", [first]) == identify("A", [fuller])
+    for other in (
+        dataclasses.replace(first, amount=Money(501, "CNY")),
+        dataclasses.replace(first, booked_on=DAY + timedelta(days=1)),
+        dataclasses.replace(first, bank_reference="B-2"),
+    ):
+        assert identify("A", [first]) != identify("A", [other])
+
+
+@pytest.mark.parametrize("mark", ["EC", "ED"])
+def test_expected_mt940_entries_are_pending_and_never_count(mark) -> None:
+    lines = [
+        ":20:X", ":25:6222", ":28C:1/1", ":60F:C260302EUR10,00", f":61:2603020302{mark}4,00NTRFNONREF", ":86:expected",
+        ":61:2603020302C1,00NTRFNONREF", ":86:booked", ":62F:C260302EUR11,00",
+    ]  # fmt: skip
+    (statement,) = parse_mt940("\n".join(lines).encode())
+    assert admit(statement)
+    assert (statement.pending, [line.remittance for line in statement.lines]) == (1, ["booked"])
