@@ -58,6 +58,26 @@ def test_an_equal_wire_in_the_second_statement_of_a_day_is_stored_and_downloads_
     books_are_square(sessions)
 
 
+def test_a_statement_downloaded_again_when_the_account_stands_where_it_opened_adds_nothing(
+    api, people, sessions, statement
+) -> None:
+    """5.00 in and out again: the balance is what it was before, and says nothing about the first statement."""
+    first, back, new = statement(), statement(), statement()
+    first.line(500, WIRE, number="-")
+    take_in(api, people, first)
+    back.line(-500, WIRE, number="-")
+    take_in(api, people, back)
+    (again,) = send(api, people, first.content + b"\n").get_json()["items"]
+    assert again["statement"]["new_line_count"] == 0
+    new.opening = 0
+    new.line(500, WIRE, number="-")
+    new.line(300, WIRE, number="-")
+    (other,) = take_in(api, people, new)
+    assert other["statement"]["new_line_count"] == 2, "another statement that opens there is new"
+    assert stored(sessions) == [500, -500, 500, 300]
+    books_are_square(sessions)
+
+
 def test_of_two_statements_in_a_file_a_bad_second_leaves_nothing(api, people, sessions, heads) -> None:
     def day(number: int, opening: int, closing: int) -> str:
         page = MT940.format(
@@ -75,13 +95,38 @@ def test_of_two_statements_in_a_file_a_bad_second_leaves_nothing(api, people, se
     assert stored(sessions) == [100, 100]
 
 
+def test_a_line_in_another_currency_in_the_second_statement_refuses_the_first_too(api, people, sessions, heads) -> None:
+    """Its figures add up, so that only the proof of the statement itself sees it."""
+
+    def statement(number: int, currency: str) -> str:
+        balance = (
+            '<Bal><Tp><CdOrPrtry><Cd>{}</Cd></CdOrPrtry></Tp><Amt Ccy="CNY">{}</Amt><CdtDbtInd>CRDT</CdtDbtInd></Bal>'
+        )
+        return (
+            f"<Stmt><Id>S{number}</Id><Acct><Id><Othr><Id>622202</Id></Othr></Id><Ccy>CNY</Ccy></Acct>"
+            f"{balance.format('OPBD', number - 1)}{balance.format('CLBD', number)}"
+            f'<Ntry><Amt Ccy="{currency}">1</Amt><CdtDbtInd>CRDT</CdtDbtInd><Sts>BOOK</Sts>'
+            f"<BookgDt><Dt>2026-03-02</Dt></BookgDt><AcctSvcrRef>B{number}</AcctSvcrRef></Ntry></Stmt>"
+        )
+
+    def message(currency: str) -> bytes:
+        head = '<Document xmlns="urn:iso:std:iso:20022:tech:xsd:camt.053.001.02"><BkToCstmrStmt>'
+        return f"{head}{statement(1, 'CNY')}{statement(2, currency)}</BkToCstmrStmt></Document>".encode()
+
+    mixed = send(api, people, message("EUR"))
+    assert (mixed.status_code, mixed.get_json()["code"]) == (422, "statement_unproven")
+    assert stored(sessions) == []
+    assert send(api, people, message("CNY")).status_code == 201
+    assert stored(sessions) == [100, 100]
+
+
 def test_the_raw_file_is_kept_by_its_hash(api, people, sessions, statement, running) -> None:
     paper = statement()
     paper.line(500, WIRE)
     take_in(api, people, paper)
     with sessions() as session:
         found = session.execute(
-            text("SELECT f.sha256 FROM bank_statements b JOIN stored_files f ON f.id = b.file_id")
+            text("SELECT f.sha256 FROM bank_statements b JOIN stored_files f USING (sha256) WHERE f.id = b.file_id")
         ).scalar_one()
     assert found == hashlib.sha256(paper.content).hexdigest()
     assert running.files.get(found) == paper.content
@@ -178,6 +223,18 @@ def test_nothing_is_learned_from_a_match_taken_back_or_a_proposal_turned_down(
     last.line(DEPOSIT, second.reference, account="")
     assert findings(take_in(api, people, last)) == ["exact"]
     books_are_square(sessions)
+
+
+def test_whom_one_buyer_confirmed_is_nobody_to_another_in_the_same_file(
+    api, people, sessions, registration, statement
+) -> None:
+    first, second, other = registration(), registration(), registration(people.other_buyer)
+    paper, later = statement(), statement()
+    paper.line(DEPOSIT, first.reference, name="某某科技", account="777")
+    accept(api, people, take_in(api, people, paper)[0]["lines"][0], first.reference)
+    for one in (second, other):
+        later.line(DEPOSIT, one.reference, name="某某科技", account="777")
+    assert findings(take_in(api, people, later)) == ["exact", "third_party_payer"]
 
 
 @pytest.mark.parametrize(("limit", "waits"), [(100_000, False), (99_999, True)])
