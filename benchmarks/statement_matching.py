@@ -99,8 +99,8 @@ def bare_copy(running: runtime.Runtime) -> float:
             cursor.execute(f"CREATE TABLE bare_{table} AS SELECT * FROM {table} LIMIT 0")
     started = time.perf_counter()
     with running.engine.begin() as connection:
-        driver: Any = connection.connection.driver_connection
-        cursor = driver.cursor()
+        other: Any = connection.connection.driver_connection
+        cursor = other.cursor()
         for table in WRITTEN:
             with cursor.copy(f"COPY bare_{table} FROM STDIN (FORMAT BINARY)") as copy:
                 for block in blocks[table]:
