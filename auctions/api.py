@@ -172,10 +172,11 @@ def show_result(auction_id: uuid.UUID) -> service.Result:
 
 
 @blueprint.get("/auctions/<uuid:auction_id>/log", policy=signed_in())
+@blueprint.arguments(schemas.LogArgs, location="query")
 @blueprint.response(200, schemas.ReplayFileOut)
-def show_log(auction_id: uuid.UUID) -> dict[str, Any]:
-    """Return a closed auction as a replay file: `python -m auctions replay` recomputes the result."""
-    return service.auction_log(http.session(), auction_id=auction_id, actor=http.actor())
+def show_log(part: dict[str, Any], auction_id: uuid.UUID) -> dict[str, Any]:
+    """Return a closed auction as a replay file: `python -m auctions replay` recomputes it. Long ones in parts."""
+    return service.log_page(http.session(), auction_id=auction_id, **part, actor=http.actor())
 
 
 @blueprint.post("/previews/replay", policy=signed_in(scope=Scope.READ), max_bytes=PREVIEW_BYTES)

@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import structlog
 from sqlalchemy import select
@@ -30,6 +30,10 @@ BATCH = 50
 """So many auctions are closed in one run; the next run comes a second later."""
 
 
+WHOLE_LOG: Final = 20_000
+"""Entries of a log that is answered in one piece; a longer one is read part by part."""
+
+
 class ResultPending(Conflict):
     """The auction is not over, or its end is not written down yet."""
 
@@ -37,6 +41,18 @@ class ResultPending(Conflict):
 
     def __init__(self) -> None:
         super().__init__("There is no result yet; the auction runs, or its end is being written down.")
+
+
+class LogTooLong(Conflict):
+    """The log is too long for one answer."""
+
+    code = "log_too_long"
+
+    def __init__(self, entries: int) -> None:
+        super().__init__(
+            f"The log has {entries} entries; read it in parts with ?limit=…, then ?limit=…&after=… as `next` says.",
+            entries=entries,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +181,24 @@ def auction_log(session: Session, *, auction_id: uuid.UUID, actor: Actor) -> dic
     For the seller and the auditor; once it is sold, for everybody: after a failure the reserve stays hidden for the
     next attempt. Raises `NotFound`, `ResultPending`.
     """
+    return playback.document_of(session, _with_log(session, auction_id, actor))
+
+
+def log_page(session: Session, *, auction_id: uuid.UUID, after: int, limit: int | None, actor: Actor) -> dict[str, Any]:
+    """Return the replay file of `auction_log` whole, or with `limit` a part of it (`playback.page_of`).
+
+    Raises as `auction_log` does, and `LogTooLong` for the whole of more than `WHOLE_LOG` entries.
+    """
+    auction = _with_log(session, auction_id, actor)
+    if limit is not None:
+        return playback.page_of(session, auction, after=after, limit=limit)
+    if auction.number > WHOLE_LOG:
+        raise LogTooLong(auction.number)
+    return playback.document_of(session, auction)
+
+
+def _with_log(session: Session, auction_id: uuid.UUID, actor: Actor) -> Auction:
+    """Return a closed auction whose log the actor may have."""
     auction = session.get(Auction, auction_id)
     if auction is None:
         raise NotFound("auction", auction_id)
@@ -173,4 +207,4 @@ def auction_log(session: Session, *, auction_id: uuid.UUID, actor: Actor) -> dic
     row = session.get_one(Listing, auction.listing_id)
     if auction.outcome is not AuctionOutcome.SOLD and not listing.sees_reserve(row, actor=actor):
         raise NotFound("log of auction", auction_id)
-    return playback.document_of(session, auction)
+    return auction

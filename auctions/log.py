@@ -122,7 +122,8 @@ _WRITE: Final = (
 
 _READ: Final = (
     f"SELECT bidder_code, {', '.join(f'e.{name}' for name in _COLUMNS)} FROM auction_events e"  # noqa: S608 - our own names
-    " LEFT JOIN registrations r ON r.id = e.registration_id WHERE auction_id = %(auction_id)s ORDER BY number"
+    " LEFT JOIN registrations r ON r.id = e.registration_id WHERE auction_id = %(auction_id)s AND number > %(after)s"
+    " ORDER BY number LIMIT %(limit)s"
 )
 
 
@@ -263,13 +264,16 @@ def _bytea(value: Any) -> str:
     raise TypeError(type(value).__name__)
 
 
-def read(session: Session, auction_id: uuid.UUID) -> Generator[Any, None, None]:
+def read(
+    session: Session, auction_id: uuid.UUID, *, after: int = 0, limit: int | None = None
+) -> Generator[Any, None, None]:
     """Yield the entries of an auction in order, each with the code of its bidder; a thousand at a time are in memory.
 
-    Whoever does not read to the end closes it.
+    Those whose number is above `after`, at most `limit` of them. Whoever does not read to the end closes it.
     """
     options = {"yield_per": READ_AT_ONCE}
-    found = session.connection().exec_driver_sql(_READ, {"auction_id": auction_id}, execution_options=options)
+    values = {"auction_id": auction_id, "after": after, "limit": limit}
+    found = session.connection().exec_driver_sql(_READ, values, execution_options=options)
     with contextlib.closing(found):
         yield from found
 

@@ -104,6 +104,21 @@ def document_of(session: Session, auction: Auction) -> dict[str, Any]:
     return {"rules": _rules(auction), "events": rows, "as_of": None}
 
 
+def page_of(session: Session, auction: Auction, *, after: int, limit: int) -> dict[str, Any]:
+    """Return a part of the replay file: at most `limit` events behind the first `after`, and where the next begins.
+
+    The log of an open format is read by its numbers, however long it is. That of a sealed one, which boxes are sorted
+    into, is bounded by its bidders (each has its last attempts kept) and cut in memory.
+    """
+    if plays.is_sealed(auction):
+        whole = document_of(session, auction)
+        rows = whole["events"][after : after + limit + 1]
+    else:
+        rows = [_line(one, auction.currency) for one in log.read(session, auction.id, after=after, limit=limit + 1)]
+    more = after + limit if len(rows) > limit else None
+    return {"rules": _rules(auction), "events": rows[:limit], "as_of": None, "next": more}
+
+
 def _rules(auction: Auction) -> dict[str, Any]:
     return plays.complete(json.loads(auction.rules), auction.reserve_minor)
 

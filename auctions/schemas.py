@@ -71,9 +71,17 @@ class ReplayOut(Schema):
     engine = ma.fields.String(required=True)
 
 
+class LogArgs(Schema):
+    """Which part of a log; without `limit` all of it."""
+
+    after = Count(load_default=0, from_text=True, metadata={"description": "`next` of the part before."})
+    limit = Count(minimum=1, maximum=10_000, load_default=None, from_text=True)
+
+
 class ReplayFileOut(Schema):
-    """A replay file."""
+    """A replay file. A part of one has `next`, null in the last; the events of all parts make the file."""
 
     rules = ma.fields.Dict(required=True)
     events = ma.fields.List(ma.fields.Dict(), required=True)
     as_of = ma.fields.String(required=True, allow_none=True)
+    next = Count(allow_none=True)

@@ -14,7 +14,7 @@ from auctions.awards import (
 from auctions.bidding import MAX_BATCH, decide_batch, place_bid
 from auctions.calendar_feed import IssuedFeed, calendar, issue_feed, list_feeds, listing_calendar, revoke_feed
 from auctions.catalogue import ListingPage, ListingView, find_listings, hidden_terms, list_listings, show_listing
-from auctions.closing import Result, auction_log, close_due, result
+from auctions.closing import Result, close_due, log_page, result
 from auctions.domain.awards import FailureCause
 from auctions.domain.format_terms import takes
 from auctions.domain.lifecycles import AuctionOutcome, AwardState, ListingState, LiveState, RegistrationState
@@ -85,7 +85,6 @@ __all__ = [
     "Result",
     "SealingView",
     "announcements",
-    "auction_log",
     "auction_of_listing",
     "award_file",
     "awards_of_listing",
@@ -118,6 +117,7 @@ __all__ = [
     "listing_calendar",
     "lock_award",
     "lock_listing",
+    "log_page",
     "place_bid",
     "planned_start",
     "preset_of",

@@ -68,6 +68,10 @@ class Room:
     decided_at: float = 0.0
     bidders: list["Bidder"] = field(default_factory=list)
 
+    def goes_on(self) -> bool:
+        """Whether bids are still sent; asked anew after each wait."""
+        return not self.ended
+
     def start(self) -> list[asyncio.Task[None]]:
         """Let 64 bidders begin."""
         self.bidders = [Bidder(self, self.tokens[number % len(self.tokens)]) for number in range(CONNECTIONS)]
@@ -116,7 +120,7 @@ class Bidder:
         """Bid while the gate is open, until the room is ended."""
         while not self.room.ended:
             await self.room.gate.wait()
-            if self.room.ended:
+            if not self.room.goes_on():
                 break
             attempt = self.pending or self._next()
             self.pending = attempt

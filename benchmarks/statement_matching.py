@@ -43,7 +43,8 @@ def open_items(running: runtime.Runtime, organisation_id: uuid.UUID, count: int)
     numbers = {secrets.randbelow(references.NUMBERS) for _ in range(count + 100)}
     made = [references.make_reference(number) for number in sorted(numbers)[:count]]
     with running.engine.begin() as connection:
-        cursor = connection.connection.driver_connection.cursor()
+        driver: Any = connection.connection.driver_connection
+        cursor = driver.cursor()
         columns = (
             "id, listing_id, organisation_id, state, bidder_code, reference, deposit_minor, currency, applied_at,"
             " no_resale_required, out_of_province"
@@ -89,7 +90,8 @@ def ours(running: runtime.Runtime, content: bytes) -> dict[str, float]:
 def bare_copy(running: runtime.Runtime) -> float:
     """Time COPY of everything that was written into tables that check nothing, commit included."""
     with running.engine.begin() as connection:
-        cursor = connection.connection.driver_connection.cursor()
+        driver: Any = connection.connection.driver_connection
+        cursor = driver.cursor()
         blocks = {}
         for table in WRITTEN:
             with cursor.copy(f"COPY {table} TO STDOUT (FORMAT BINARY)") as copy:
@@ -97,7 +99,8 @@ def bare_copy(running: runtime.Runtime) -> float:
             cursor.execute(f"CREATE TABLE bare_{table} AS SELECT * FROM {table} LIMIT 0")
     started = time.perf_counter()
     with running.engine.begin() as connection:
-        cursor = connection.connection.driver_connection.cursor()
+        other: Any = connection.connection.driver_connection
+        cursor = other.cursor()
         for table in WRITTEN:
             with cursor.copy(f"COPY bare_{table} FROM STDIN (FORMAT BINARY)") as copy:
                 for block in blocks[table]:

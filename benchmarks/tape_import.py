@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import marshmallow as ma
 from alembic import command
@@ -99,6 +100,11 @@ def ours(running: runtime.Runtime, content: bytes, actor: Actor) -> float:
     return elapsed
 
 
+def _driver(connection: Any) -> Any:
+    """The driver's own connection, for COPY."""
+    return connection.connection.driver_connection
+
+
 def bare_copy(running: runtime.Runtime, content: bytes) -> float:
     """Time COPY of the same bytes into text columns, commit included."""
     columns = ", ".join(f"c{index} text" for index in range(len(demo_tape.HEADERS)))
@@ -106,11 +112,8 @@ def bare_copy(running: runtime.Runtime, content: bytes) -> float:
         connection.execute(text("DROP TABLE IF EXISTS bare"))
         connection.execute(text(f"CREATE TABLE bare ({columns})"))
     started = time.perf_counter()
-    with (
-        running.engine.begin() as connection,
-        connection.connection.driver_connection.cursor() as cursor,
-        cursor.copy("COPY bare FROM STDIN (FORMAT csv, HEADER)") as stream,
-    ):
+    copied = "COPY bare FROM STDIN (FORMAT csv, HEADER)"
+    with running.engine.begin() as connection, _driver(connection).cursor() as cursor, cursor.copy(copied) as stream:
         for position in range(0, len(content), 1 << 20):
             stream.write(content[position : position + (1 << 20)])
     return time.perf_counter() - started

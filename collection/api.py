@@ -3,7 +3,7 @@
 import uuid
 from typing import Any
 
-from flask import request
+from flask import Response, request
 
 from collection import models, schemas, service
 from collection.domain import computations
@@ -12,7 +12,8 @@ from marketplace import documents, http, runtime
 from marketplace.actor import Role, Scope
 from marketplace.db import Page
 from marketplace.errors import Invalid
-from marketplace.fields import PageArgs, ReasonIn, page_of
+from marketplace.fields import JobAsked, PageArgs, ReasonIn, page_of
+from marketplace.jobs import Job
 from marketplace.policies import allow, reads, signed_in
 
 blueprint = http.Blueprint("collection", description="What has been done to recover it?")
@@ -109,9 +110,12 @@ def list_level_rules(page: dict[str, Any]) -> Page[models.LevelRuleVersion]:
 
 @blueprint.post("/cases/classify", policy=_MANAGE, idempotent=True)
 @blueprint.response(200, schemas.ClassifiedOut)
-def classify_cases() -> service.LevelShown:
-    """Give every open case its level by the rule in force."""
-    return service.classify_cases(http.session(), actor=http.actor(), at=http.at())
+@blueprint.alt_response(202, schema=JobAsked)
+def classify_cases() -> service.LevelShown | Response:
+    """Give every open case its level by the rule in force; of many cases a job does it (202)."""
+    limit = runtime.current().settings.synchronous_cases
+    done = service.ask_classify(http.session(), limit=limit, actor=http.actor(), at=http.at())
+    return http.accepted(done.id) if isinstance(done, Job) else done
 
 
 @blueprint.get("/cases/<uuid:case_id>/levels", policy=_READ)

@@ -14,14 +14,17 @@ from sqlalchemy.orm import Session
 from collection.domain.computations import read_rule
 from collection.domain.levels import DEFAULT_RULE, Levelled, LevelRule, level
 from collection.models import CaseLevel, LevelRuleVersion
-from marketplace import audit, db
+from marketplace import audit, db, jobs
 from marketplace.actor import Actor
 from marketplace.cases import service as cases
-from marketplace.cases.domain.case import CaseState
-from marketplace.cases.domain.criteria import Criteria
 from marketplace.documents import Node
 from marketplace.errors import Conflict, Invalid
+from marketplace.jobs import Job, Progress
 from marketplace.money import Money
+
+CLASSIFY_JOB: Final = "collection.classify"
+PART: Final = 5_000
+"""Cases that are read and classified at a time."""
 
 FACTS: Final = ("days_past_due", "exposure", "principal", "customer_type", "secured", "litigation", "written_off")
 """What a rule may score of a case; amounts in major units."""
@@ -93,24 +96,62 @@ def _rule_in_force(session: Session, organisation_id: uuid.UUID) -> LevelRule:
     return DEFAULT_RULE if row is None else read_rule(Node(row.rules))
 
 
-def classify_cases(session: Session, *, actor: Actor, at: datetime) -> LevelShown:
+def classify_cases(session: Session, *, actor: Actor, at: datetime, progress: Progress | None = None) -> LevelShown:
     """Give every open case of the actor's organisation its level by the rule in force; write only what changed.
 
-    Raises `FactRefused` when the rule cannot score one of the cases, and `ExportTooLarge` beyond 200,000 of them.
+    A part of the cases at a time, so memory does not grow with them; `progress` counts them. Raises `FactRefused` when
+    the rule cannot score one of the cases.
     """
     rule = _rule_in_force(session, actor.organisation_id)
-    rows, counts = [], dict.fromkeys((limit.level for limit in rule.levels), 0)
-    open_cases = cases.export_cases(session, criteria=Criteria(), state=CaseState.OPEN, actor=actor)
-    held = _held(session, [case.id for case in open_cases])
-    for case in open_cases:
+    counts = dict.fromkeys((limit.level for limit in rule.levels), 0)
+    total = cases.count_open(session, organisation_id=actor.organisation_id) if progress is not None else 0
+    seen = changed = 0
+    after: uuid.UUID | None = None
+    while part := cases.open_cases(session, organisation_id=actor.organisation_id, after=after, limit=PART):
+        rows = _rows(session, part, rule, counts, at)
+        if rows:
+            session.execute(insert(CaseLevel), rows)
+        seen, changed, after = seen + len(part), changed + len(rows), part[-1].id
+        if progress is not None:
+            progress(seen, max(seen, total), "classified")
+    return LevelShown(rule.version, seen, changed, counts)
+
+
+def ask_classify(session: Session, *, limit: int, actor: Actor, at: datetime) -> LevelShown | Job:
+    """Classify up to `limit` open cases at once, or ask for a job that does; while one runs, it is the answer again."""
+    mine = actor.organisation_id
+    if cases.count_open(session, organisation_id=mine, at_most=limit + 1) <= limit:
+        return classify_cases(session, actor=actor, at=at)
+    waiting = jobs.under_way(session, name=CLASSIFY_JOB, organisation_id=mine)
+    if waiting is not None:
+        return waiting
+    return jobs.enqueue(session, name=CLASSIFY_JOB, arguments={"actor": jobs.plain_actor(actor)}, actor=actor, at=at)
+
+
+def classify(session: Session, arguments: dict[str, Any], progress: Progress, at: datetime) -> dict[str, Any]:
+    """The job: as `classify_cases`; the result is what the route answers for few cases."""
+    shown = classify_cases(session, actor=jobs.actor_of(arguments["actor"]), at=at, progress=progress)
+    return {
+        "rule_version": shown.rule_version,
+        "cases": shown.cases,
+        "changed": shown.changed,
+        "counts": dict(shown.counts),
+    }
+
+
+def _rows(
+    session: Session, part: Sequence[Any], rule: LevelRule, counts: dict[str, int], at: datetime
+) -> list[dict[str, Any]]:
+    """Count the levels of some cases and return a row for each whose level is another than it was."""
+    held = _held(session, [case.id for case in part])
+    rows = []
+    for case in part:
         facts = _facts(case, rule)
         levelled = level(rule, facts)
         counts[levelled.level] += 1
         if held.get(case.id) != (levelled.level, levelled.rule_version):
             rows.append(_row(case.id, facts, levelled, at))
-    if rows:
-        session.execute(insert(CaseLevel), rows)
-    return LevelShown(rule.version, len(open_cases), len(rows), counts)
+    return rows
 
 
 def _held(session: Session, case_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, tuple[str, str]]:

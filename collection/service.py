@@ -1,6 +1,6 @@
 """The door of collection: what routes and later stages may ask. The work is in the files beside it, by subject."""
 
-from collection.classifying import LevelShown, case_levels, classify_cases, level_rules, save_level_rule
+from collection.classifying import LevelShown, ask_classify, case_levels, classify_cases, level_rules, save_level_rule
 from collection.contacts import contact_records, record_contact, record_outcome, refusal
 from collection.receipts import (
     proceeds_total,
@@ -13,6 +13,7 @@ from collection.receipts import (
 
 __all__ = [
     "LevelShown",
+    "ask_classify",
     "case_levels",
     "classify_cases",
     "contact_records",

@@ -92,6 +92,25 @@ WORDS: Final[dict[str, dict[str, str]]] = {
         "sold": mark("Sold"),
         "cancelled": mark("Cancelled"),
     },
+    "job": {
+        "waiting": mark("Waiting for a worker"),
+        "running": mark("At work"),
+        "done": mark("Done"),
+        "failed": mark("Not done"),
+    },
+    "job_name": {
+        "cases.import_tape": mark("Taking in a tape"),
+        "packages.freeze": mark("Freezing a package"),
+        "collection.classify": mark("Classifying cases"),
+        "settlement.import_statement": mark("Taking in a bank statement"),
+    },
+    "job_note": {
+        "locked": mark("cases held"),
+        "taken": mark("figures of the cases taken"),
+        "bundled": mark("cases bundled"),
+        "figures": mark("header, strata and tape written"),
+        "classified": mark("cases classified"),
+    },
     "deal": {
         "awaiting_payment": mark("Awaiting payment"),
         "paid": mark("Paid, contract to be signed"),
@@ -231,6 +250,7 @@ _TONES: Final[dict[str, dict[str, str]]] = {
     "package": {"listed": "good", "cancelled": "bad"},
     "deal": {"awaiting_payment": "warn", "paid": "warn", "signed": "warn", "ready": "good", "settled": "good"},
     "card_payment": {"open": "warn", "received": "good", "refused": "bad"},
+    "job": {"running": "warn", "done": "good", "failed": "bad"},
     "room": {"open": "good"},
 }
 """Which states are good, need attention or are bad; the others have no tone. The word always says it too."""

@@ -18,7 +18,7 @@ import psycopg
 import uuid6
 from psycopg import sql
 from psycopg.rows import namedtuple_row
-from sqlalchemy import CHAR, BigInteger, DateTime, Engine, Enum, MetaData, Select, create_engine
+from sqlalchemy import CHAR, BigInteger, DateTime, Engine, Enum, MetaData, Select, create_engine, func, select
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import psycopg as psycopg_dialect
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
@@ -30,6 +30,9 @@ from marketplace.settings import Settings
 from marketplace.wire import Reply, Wire
 
 T = TypeVar("T")
+
+LONGEST: Final = "6h"
+"""How long a statement of a job may take."""
 
 NAMING: Final = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -320,9 +323,10 @@ class Plain:
 
 
 def make_engine(settings: Settings, *, ping: bool = True) -> Engine:
-    """Return the engine; statements of more than a minute and locks of more than ten seconds are given up.
+    """Return the engine; statements of more than `statement_seconds` and locks of more than ten seconds are given up.
 
-    Without `ping` a connection is not tried before it is used: whoever asks for that tries its transaction again.
+    What is long by its nature raises the first for its own transaction (`allow_long`). Without `ping` a connection is
+    not tried before it is used: whoever asks for that tries its transaction again.
     """
     return create_engine(
         settings.database_url,
@@ -331,8 +335,16 @@ def make_engine(settings: Settings, *, ping: bool = True) -> Engine:
         pool_pre_ping=ping,
         json_serializer=lambda value: orjson.dumps(value).decode(),
         json_deserializer=orjson.loads,
-        connect_args={"options": "-c timezone=UTC -c lock_timeout=10s -c idle_in_transaction_session_timeout=10min"},
+        connect_args={
+            "options": "-c timezone=UTC -c lock_timeout=10s -c idle_in_transaction_session_timeout=10min"
+            f" -c statement_timeout={settings.statement_seconds}s"
+        },
     )
+
+
+def allow_long(session: Session) -> None:
+    """Let every statement of this transaction take up to `LONGEST`: for jobs and clockwork, which nobody waits for."""
+    session.execute(select(func.set_config("statement_timeout", LONGEST, True)))
 
 
 def make_sessions(engine: Engine) -> sessionmaker[Session]:

@@ -20,11 +20,21 @@ from marketplace.errors import Failure, Invalid
 from marketplace.money import EXPONENTS, MAX_MINOR, Money, exponent
 
 MAX_BYTES: Final = 80 * 1024 * 1024
-"""A split of a million cases is 45 to 60 MB. As Python objects a document takes about ten times its bytes, the worst
-(nothing but small objects) thirty: this bound is what keeps a process below 3 GB whatever it is handed."""
+"""A split of a million cases is 45 to 60 MB; computing it takes some twenty times that."""
+
+MAX_CONTAINERS: Final = 4_000_000
+"""Objects and lists of one document: four for each of a million cases."""
+
+MAX_COMMAS: Final = 10_000_000
+"""Commas of one document, those in texts too: ten values for each of a million cases.
+
+Bytes alone bound little: lists in lists take fifty times their bytes, 4 GB for 80 MB. With both counts a process
+stays below 2 GB whatever it is handed (`benchmarks/document_memory.py`)."""
 
 MAX_DEPTH: Final = 32
 MAX_TEXT: Final = 1000
+_SHOWN: Final = 81
+"""What fits a line, and one character that says that there is more."""
 
 _AMOUNT = re.compile(r"[0-9]{1,19}(\.[0-9]{1,12})?", re.ASCII)
 _SIGNED_AMOUNT = re.compile(r"-?[0-9]{1,19}(\.[0-9]{1,12})?", re.ASCII)
@@ -49,11 +59,21 @@ def _show(found: object) -> str:
     if isinstance(found, Missing):
         return "nothing"
     try:
-        text = found if isinstance(found, str) else json.dumps(found, ensure_ascii=False)
+        text = found if isinstance(found, str) else _beginning(found)
     except (TypeError, ValueError, RecursionError):
         text = type(found).__name__
     text = encodable(text)
-    return text if len(text) <= 80 else text[:79] + "…"  # noqa: PLR2004 - what fits a line
+    return text if len(text) < _SHOWN else text[: _SHOWN - 2] + "…"
+
+
+def _beginning(found: object) -> str:
+    """The first characters of a value as JSON, without writing out the rest of it."""
+    text = ""
+    for piece in json.JSONEncoder(ensure_ascii=False).iterencode(found):
+        text += piece[:_SHOWN]
+        if len(text) >= _SHOWN:
+            break
+    return text
 
 
 def encodable(text: str) -> str:
@@ -72,7 +92,10 @@ def parse(content: bytes) -> Any:
     """Read strict JSON: UTF-8, no NaN, no key twice, bounded size and depth; raise `BadDocument` at pointer ""."""
     if len(content) > MAX_BYTES:
         raise BadDocument("", f"{len(content)} bytes", f"at most {MAX_BYTES} bytes")
-    _check_depth(content)
+    commas = content.count(b",")
+    if commas > MAX_COMMAS:
+        raise BadDocument("", f"{commas} commas", f"at most {MAX_COMMAS} commas")
+    _check_structure(content)
     try:
         return json.loads(
             content.decode("utf-8"),
@@ -117,14 +140,17 @@ _STRUCTURE = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)|[\[{]|[\]}]', re.DOTAL
 document takes longer than its length, nor memory for a way back."""
 
 
-def _check_depth(content: bytes) -> None:
-    depth = 0
+def _check_structure(content: bytes) -> None:
+    depth = containers = 0
     for token in _STRUCTURE.finditer(content):
         first = content[token.start()]
         if first in b"[{":
             depth += 1
+            containers += 1
             if depth > MAX_DEPTH:
                 raise BadDocument("", "nesting too deep", f"at most {MAX_DEPTH} levels")
+            if containers > MAX_CONTAINERS:
+                raise BadDocument("", "more objects and lists", f"at most {MAX_CONTAINERS} objects and lists")
         elif first in b"]}":
             depth -= 1
 

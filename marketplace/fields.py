@@ -206,6 +206,12 @@ class Id(ma.fields.UUID):
         return super()._validated(value)
 
 
+class JobAsked(Schema):
+    """Work for many things goes on as a job; `job_id` is watched under /jobs."""
+
+    job_id = Id(required=True)
+
+
 class ReasonIn(Schema):
     """Why; kept in the audit record."""
 

@@ -5,6 +5,7 @@ commit. Failures become RFC 9457 problem documents in one place. A GET runs in a
 """
 
 import functools
+import uuid
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any, ClassVar, Final
@@ -94,6 +95,14 @@ def download(content: bytes, *, name: str, media_type: str, inline: bool = False
     response.headers.set("Content-Disposition", "inline" if inline else "attachment", filename=name)
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Cache-Control"] = "private, no-store"
+    return response
+
+
+def accepted(job_id: uuid.UUID) -> Response:
+    """Answer that a job was asked for (202), with its address; documented by `alt_response(202, fields.JobAsked)`."""
+    response: Response = flask.make_response({"job_id": str(job_id)})
+    response.status_code = 202
+    response.headers["Location"] = f"/api/v1/jobs/{job_id}"
     return response
 
 

@@ -7,16 +7,18 @@ that people see them move and a job that kills its worker thrice is given up ins
 
 import enum
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
 import structlog
 from sqlalchemy import ForeignKey, Index, select, text
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import Mapped, Session, mapped_column, sessionmaker
 
-from marketplace.actor import Actor
+from marketplace import db
+from marketplace.actor import Actor, OrganisationKind, Role
 from marketplace.clock import Clock
 from marketplace.db import Base, key, new_id
 from marketplace.errors import Failure, NotFound
@@ -110,6 +112,34 @@ def enqueue(
     return job
 
 
+def under_way(session: Session, *, name: str, organisation_id: uuid.UUID) -> Job | None:
+    """Return the oldest job of a name that an organisation waits for, None when there is none."""
+    waiting = select(Job).where(Job.finished_at.is_(None), Job.name == name, Job.organisation_id == organisation_id)
+    return session.scalars(waiting.order_by(Job.id).limit(1)).first()
+
+
+def plain_actor(actor: Actor) -> dict[str, Any]:
+    """Who asked, as an argument of a job, so that the job's records name that person."""
+    return {
+        "organisation_id": str(actor.organisation_id),
+        "organisation_kind": actor.organisation_kind.value,
+        "roles": sorted(role.value for role in actor.roles),
+        "name": actor.name,
+        "user_id": str(actor.user_id) if actor.user_id is not None else None,
+    }
+
+
+def actor_of(stored: Mapping[str, Any]) -> Actor:
+    """Return who asked for a job, from its arguments."""
+    return Actor(
+        organisation_id=uuid.UUID(stored["organisation_id"]),
+        organisation_kind=OrganisationKind(stored["organisation_kind"]),
+        roles=frozenset(map(Role, stored["roles"])),
+        name=stored["name"],
+        user_id=uuid.UUID(stored["user_id"]) if stored["user_id"] else None,
+    )
+
+
 def status(session: Session, job_id: uuid.UUID, *, actor: Actor) -> JobStatus:
     """Return where a job stands; raise `NotFound` unless the actor's organisation asked for it."""
     job = session.get(Job, job_id)
@@ -175,14 +205,30 @@ def _run(session: Session, sessions: sessionmaker[Session], job: Job, work: Work
             )
 
     try:
+        db.allow_long(session)
         with session.begin_nested():
             job.result = work(session, job.arguments, progress, at)
             session.flush()
     except Failure as failure:
-        job.problem = {"code": failure.code, "detail": failure.detail, "errors": failure.errors}
-    except Exception:
+        job.problem = _problem(failure)
+    except Exception as error:
+        anticipated = _anticipated(error)
+        if anticipated is not None:
+            job.problem = _problem(anticipated)
+            return
         log.exception("job failed", job=str(job.id), name=job.name)
         job.problem = {"code": "internal", "detail": "The work failed for a reason of ours; it was logged."}
+
+
+def _problem(failure: Failure) -> dict[str, Any]:
+    return {"code": failure.code, "detail": failure.detail, "errors": failure.errors}
+
+
+def _anticipated(error: Exception) -> Failure | None:
+    """The failure that a refusal of the database means, as at the edge: a lost race, or a lock held for too long."""
+    if isinstance(error, IntegrityError):
+        return db.explain(error)
+    return db.Busy() if isinstance(error, DBAPIError) and db.is_busy(error) else None
 
 
 def _start(sessions: sessionmaker[Session], job_id: uuid.UUID) -> int:

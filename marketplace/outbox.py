@@ -16,6 +16,7 @@ import structlog
 from sqlalchemy import BigInteger, ForeignKey, Identity, Index, select, text
 from sqlalchemy.orm import Mapped, Session, mapped_column, sessionmaker
 
+from marketplace import db
 from marketplace.clock import Clock
 from marketplace.db import Base, key
 
@@ -125,6 +126,7 @@ def deliver_one(sessions: sessionmaker[Session], subscriptions: tuple[Subscripti
         ).first()
         if delivery is None:
             return False
+        db.allow_long(session)
         event = session.get_one(OutboxEvent, delivery.event_id)
         try:
             with session.begin_nested():

@@ -62,6 +62,12 @@ class Settings:
     max_upload_bytes: int = 512 * 1024 * 1024
     secure_cookies: bool = False
     database_pool_size: int = 10
+    statement_seconds: int = 60
+    """How long a statement of a request may take; jobs and clockwork raise it for themselves."""
+
+    synchronous_cases: int = 10_000
+    """How many cases are frozen or classified while their seller waits; more of them are a job."""
+
     trusted_proxies: int = 0
     """Proxies in front whose X-Forwarded headers are believed: address, scheme and host of the visitor."""
 
@@ -90,6 +96,8 @@ class Settings:
             "max_upload_bytes": reader.count("MAX_UPLOAD_BYTES", 512 * 1024 * 1024),
             "secure_cookies": environ.get("SECURE_COOKIES", "") == "1",
             "database_pool_size": reader.count("DATABASE_POOL_SIZE", 10),
+            "statement_seconds": reader.count("STATEMENT_SECONDS", 60),
+            "synchronous_cases": reader.count("SYNCHRONOUS_CASES", 10_000, minimum=0),
             "webhooks_to_private": environ.get("WEBHOOKS_TO_PRIVATE", "") == "1",
             "trusted_proxies": reader.count("TRUSTED_PROXIES", 0, minimum=0),
         }

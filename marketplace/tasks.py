@@ -15,7 +15,7 @@ from kombu.exceptions import OperationalError
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from marketplace import errands, jobs, outbox, runtime
+from marketplace import db, errands, jobs, outbox, runtime
 from marketplace.errors import Failure
 from marketplace.module import Module, Periodic
 from marketplace.settings import Settings
@@ -70,6 +70,7 @@ def perform(running: runtime.Runtime, name: str) -> Any:
 
 def _transact(running: runtime.Runtime, work: Callable[[Session], T]) -> T:
     with running.sessions.begin() as session:
+        db.allow_long(session)
         result = work(session)
         awake = session.info.pop("wake", False)
     if awake:
@@ -144,5 +145,6 @@ def hold_beat_lock() -> Any:
     """Wait until no other beat runs; the lock lives as long as the connection returned."""
     connection = runtime.current().engine.connect().execution_options(isolation_level="AUTOCOMMIT")
     connection.execute(text("SET lock_timeout = 0"))
+    connection.execute(text("SET statement_timeout = 0"))
     connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": BEAT_LOCK})
     return connection

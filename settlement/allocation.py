@@ -17,6 +17,7 @@ from psycopg import sql
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from marketplace import db
 from marketplace.packages.service import Ids, Keys
 from settlement.domain.allocation import Integers
 
@@ -53,6 +54,7 @@ def store(session: Session, *, deal_id: uuid.UUID, claims: Claims, amounts: Inte
     if segment is None:
         _copy(session, sql.Identifier("allocations"), binary_rows(SHARED, deal_id, claims, amounts))
         return len(claims.keys)
+    db.allow_long(session)  # one statement brings every case of a very large deal
     table = sql.Identifier("allocation_segments", f"segment_{segment}")
     _copy(session, table, binary_rows(segment, deal_id, claims, amounts))
     session.execute(text("SELECT attach_allocation_segment(:segment, :deal)"), {"segment": segment, "deal": deal_id})

@@ -28,7 +28,6 @@ from settlement.domain.assignment import (
     TitleNotPassed,
 )
 from settlement.domain.deal import DealState
-from settlement.statement_jobs import actor_of, plain_actor
 
 WRITE_JOB: Final = "settlement.write_assignment_notices"
 BLOCK: Final = 50
@@ -38,7 +37,7 @@ BLOCK: Final = 50
 def enqueue(session: Session, *, deal_id: uuid.UUID, actor: Actor, at: datetime) -> Job:
     """Ask for a notice to every borrower of a deal that has none yet; raise `DealNotFound`, `TitleNotPassed`."""
     _require_settled(session, deal_id, actor=actor)
-    arguments = {"deal_id": str(deal_id), "actor": plain_actor(actor)}
+    arguments = {"deal_id": str(deal_id), "actor": jobs.plain_actor(actor)}
     return jobs.enqueue(session, name=WRITE_JOB, arguments=arguments, actor=actor, at=at)
 
 
@@ -51,7 +50,7 @@ def _require_settled(session: Session, deal_id: uuid.UUID, *, actor: Actor) -> D
 
 def write_notices(session: Session, arguments: dict[str, Any], progress: Progress, at: datetime) -> dict[str, Any]:
     """The job: write, keep and count the notices that are missing; again it writes only what is missing still."""
-    actor = actor_of(arguments["actor"])
+    actor = jobs.actor_of(arguments["actor"])
     deal = _require_settled(session, uuid.UUID(arguments["deal_id"]), actor=actor)
     closings.freeze_cases(session, deal_id=deal.id, actor=actor, at=at)
     told = select(AssignmentNotice.case_id).where(AssignmentNotice.deal_id == deal.id)

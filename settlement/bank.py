@@ -11,28 +11,21 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ARRAY, CHAR, any_, bindparam, select, text
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from marketplace import audit, db, files, memory
 from marketplace.actor import Actor
 from marketplace.errors import NotFound
 from marketplace.files import FileStore
-from settlement import ledger, matches, matching_run, own_accounts
+from settlement import ledger, matches, matching_run, overlaps, own_accounts
 from settlement.bank_models import OwnAccount
 from settlement.domain import ledger as books
 from settlement.domain.account_chain import Link, follow
 from settlement.domain.bank_csv import CsvProfile
 from settlement.domain.matching import Finding
 from settlement.domain.reading import read_statements
-from settlement.domain.statements import (
-    LineIdentity,
-    ParsedLine,
-    ParsedStatement,
-    StatementFormat,
-    admit,
-    identify,
-)
+from settlement.domain.statements import ParsedStatement, StatementFormat, admit
 from settlement.matching_run import NewLine, Report
 from settlement.models import BankStatement, StatementLine
 
@@ -49,7 +42,6 @@ _MEDIA_TYPES: Final = {
     StatementFormat.CSV: "text/csv",
     StatementFormat.OFX: "application/x-ofx",
 }
-_Known = Mapping[tuple[str, str], set[LineIdentity]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +54,10 @@ class StatementView:
 
 @dataclass(slots=True)
 class _Taken:
-    """A statement on its way in: its account, its place in the file, which of its lines are new, and its row."""
+    """A statement on its way in: its account, which of its lines are new, and its row."""
 
-    parsed: ParsedStatement
     account: OwnAccount
-    identities: list[LineIdentity]
-    new: list[tuple[int, ParsedLine, LineIdentity]]
+    new: list[overlaps.NewLine]
     row: BankStatement
 
 
@@ -159,64 +149,20 @@ def _chain(
 ) -> list[_Taken]:
     """Hold each statement against where its account stands, one after the other as the file brings them."""
     links: dict[uuid.UUID, Link] = {}
-    identities = _identities(parsed, accounts)
-    known = _known_lines(session, parsed, accounts, identities)
+    sorted_out = overlaps.Overlaps(session, parsed, accounts)
     taken = []
     for position, statement in enumerate(parsed, start=1):
         account = accounts[statement.account, statement.currency]
         link = links.get(account.id) or own_accounts.link_of(session, account)
-        mine = identities[position - 1]
-        stored = known[account.number, account.currency]
-        new = [
-            (number, line, identity)
-            for number, (line, identity) in enumerate(zip(statement.lines, mine, strict=True), start=1)
-            if identity not in stored
-        ]
+        new = sorted_out.new_lines(position, head=link.head)
         total = sum(line.amount.minor for line in statement.lines)
         known_minor = total - sum(line.amount.minor for _, line, _ in new)
         after = follow(link, statement, known_minor=known_minor, new_count=len(new), numbered=account.numbered)
         links[account.id] = after
         row = _row(statement, account, link=after, position=position, sha256=sha256, actor=actor, at=at)
         row.new_line_count = len(new)
-        taken.append(_Taken(statement, account, mine, new, row))
+        taken.append(_Taken(account, new, row))
     return taken
-
-
-def _identities(
-    parsed: Sequence[ParsedStatement], accounts: Mapping[tuple[str, str], OwnAccount]
-) -> list[list[LineIdentity]]:
-    """Identify the lines of a whole file, account by account: two statements of one account count on."""
-    result: list[list[LineIdentity]] = [[] for _ in parsed]
-    for account in {account.id: account for account in accounts.values()}.values():
-        mine = [n for n, one in enumerate(parsed) if accounts[one.account, one.currency].id == account.id]
-        identities = iter(identify(account.number, [line for n in mine for line in parsed[n].lines]))
-        for n in mine:
-            result[n] = [next(identities) for _ in parsed[n].lines]
-    return result
-
-
-def _known_lines(
-    session: Session,
-    parsed: Sequence[ParsedStatement],
-    accounts: Mapping[tuple[str, str], OwnAccount],
-    identities: Sequence[Sequence[LineIdentity]],
-) -> _Known:
-    """Return the identities of a file's lines that earlier files brought, by account number and currency."""
-    wanted: dict[tuple[str, str], set[str]] = {}
-    for statement, mine in zip(parsed, identities, strict=True):
-        account = accounts[statement.account, statement.currency]
-        wanted.setdefault((account.number, account.currency), set()).update(one.fingerprint for one in mine)
-    found: dict[tuple[str, str], set[LineIdentity]] = {}
-    for (number, currency), fingerprints in wanted.items():
-        rows = session.execute(
-            select(StatementLine.fingerprint, StatementLine.occurrence).where(
-                StatementLine.account_number == number,
-                StatementLine.currency == currency,
-                StatementLine.fingerprint == any_(bindparam(None, list(fingerprints), ARRAY(CHAR(64)))),
-            )
-        )
-        found[number, currency] = {LineIdentity(fingerprint, occurrence) for fingerprint, occurrence in rows}
-    return found
 
 
 def _row(

@@ -9,7 +9,7 @@ from marketplace import documents, http, runtime
 from marketplace.actor import Role
 from marketplace.cases.domain import sheet
 from marketplace.db import Page
-from marketplace.fields import PageArgs, ReasonIn, page_of
+from marketplace.fields import JobAsked, PageArgs, ReasonIn, page_of
 from marketplace.files import StoredFile
 from marketplace.policies import allow, reads
 from settlement import (
@@ -106,7 +106,7 @@ def check_statement(files: dict[str, Any], form: dict[str, Any]) -> dict[str, An
 @blueprint.post("/statement-imports", policy=allow(FINANCE), idempotent=True, max_bytes=_UPLOAD_BYTES)
 @blueprint.arguments(schemas.StatementFile, location="files")
 @blueprint.arguments(schemas.StatementForm, location="form")
-@blueprint.response(202, schemas.StatementImportOut)
+@blueprint.response(202, JobAsked)
 def start_import(files: dict[str, Any], form: dict[str, Any]) -> dict[str, Any]:
     """Take in a large statement file as a job whose progress is shown under /jobs."""
     upload = files["file"]

@@ -245,12 +245,6 @@ class CheckedStatementsOut(Schema):
     items = ma.fields.List(ma.fields.Nested(CheckedStatementOut), required=True)
 
 
-class StatementImportOut(Schema):
-    """A large file that is being taken in; `job_id` is watched under /jobs."""
-
-    job_id = Id(required=True)
-
-
 class OwnAccountIn(Schema):
     """One of our accounts, in the currency of `opening`: its balance before the first statement."""
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 from sqlalchemy.orm import Session
 
 from marketplace import files, jobs, runtime
-from marketplace.actor import Actor, OrganisationKind, Role
+from marketplace.actor import Actor
 from marketplace.errors import Failure
 from marketplace.files import FileStore, StoredFile
 from marketplace.jobs import Job, Progress
@@ -83,7 +83,7 @@ def enqueue(
         "file_id": str(kept.id),
         "format": written_in.value if written_in is not None else None,
         "profile": dataclasses.asdict(profile),
-        "actor": plain_actor(actor),
+        "actor": jobs.plain_actor(actor),
     }
     return jobs.enqueue(session, name=IMPORT_JOB, arguments=arguments, actor=actor, at=at)
 
@@ -93,7 +93,7 @@ def import_statement(session: Session, arguments: dict[str, Any], progress: Prog
     kept = session.get_one(StoredFile, uuid.UUID(arguments["file_id"]))
     store = runtime.current().files
     written_in = StatementFormat(arguments["format"]) if arguments["format"] else None
-    actor = actor_of(arguments["actor"])
+    actor = jobs.actor_of(arguments["actor"])
     views = bank.import_file(
         session,
         store=store,
@@ -116,25 +116,3 @@ def import_statement(session: Session, arguments: dict[str, Any], progress: Prog
 def _profile(stored: Mapping[str, Any]) -> CsvProfile:
     columns = {Column(name): header for name, header in stored["columns"].items()}
     return CsvProfile(**{**stored, "columns": columns, "date_order": DateOrder(stored["date_order"])})
-
-
-def plain_actor(actor: Actor) -> dict[str, Any]:
-    """Who asked, so that the job's records name that person."""
-    return {
-        "organisation_id": str(actor.organisation_id),
-        "organisation_kind": actor.organisation_kind.value,
-        "roles": sorted(role.value for role in actor.roles),
-        "name": actor.name,
-        "user_id": str(actor.user_id) if actor.user_id is not None else None,
-    }
-
-
-def actor_of(stored: Mapping[str, Any]) -> Actor:
-    """Return who asked for a job, from its arguments."""
-    return Actor(
-        organisation_id=uuid.UUID(stored["organisation_id"]),
-        organisation_kind=OrganisationKind(stored["organisation_kind"]),
-        roles=frozenset(map(Role, stored["roles"])),
-        name=stored["name"],
-        user_id=uuid.UUID(stored["user_id"]) if stored["user_id"] else None,
-    )

@@ -175,16 +175,37 @@ def lock_open_cases(
     """
     query = (
         select(Case.id)
-        .where(
-            Case.organisation_id == organisation_id,
-            Case.currency == currency,
-            Case.state == CaseState.OPEN,
-            *_matching(criteria),
-        )
+        .where(*_open_of(organisation_id, currency), *_matching(criteria))
         .order_by(Case.id)
         .with_for_update()
     )
     return list(session.scalars(query))
+
+
+def count_open(
+    session: Session,
+    *,
+    organisation_id: uuid.UUID,
+    currency: str | None = None,
+    criteria: Criteria | None = None,
+    at_most: int | None = None,
+) -> int:
+    """Count the open cases of a seller that fit, up to `at_most`: no more than so many are looked at."""
+    fitting = select(Case.id).where(*_open_of(organisation_id, currency), *_matching(criteria or Criteria()))
+    return session.scalar(select(func.count()).select_from(fitting.limit(at_most).subquery())) or 0
+
+
+def open_cases(session: Session, *, organisation_id: uuid.UUID, after: uuid.UUID | None, limit: int) -> Sequence[Case]:
+    """Return the next open cases of a seller, in order of id; locks nothing."""
+    query = select(Case).where(*_open_of(organisation_id, None))
+    if after is not None:
+        query = query.where(Case.id > after)
+    return session.scalars(query.order_by(Case.id).limit(limit)).all()
+
+
+def _open_of(organisation_id: uuid.UUID, currency: str | None) -> list[ColumnElement[bool]]:
+    mine = [Case.organisation_id == organisation_id, Case.state == CaseState.OPEN]
+    return mine if currency is None else [*mine, Case.currency == currency]
 
 
 def among(case_ids: Sequence[uuid.UUID]) -> ColumnElement[bool]:

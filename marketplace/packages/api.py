@@ -9,9 +9,11 @@ from marketplace import http
 from marketplace.actor import Role
 from marketplace.cases.domain.sheet import CSV, XLSX, to_csv, to_xlsx
 from marketplace.db import Page
-from marketplace.fields import PageArgs, ReasonIn, page_of
+from marketplace.fields import JobAsked, PageArgs, ReasonIn, page_of
+from marketplace.jobs import Job
 from marketplace.packages import models, schemas, service
 from marketplace.policies import allow, reads
+from marketplace.runtime import current
 
 blueprint = http.Blueprint("packages", description="What is sold together, and what does it add up to?")
 
@@ -45,9 +47,12 @@ def show_package(package_id: uuid.UUID) -> models.Package:
 @blueprint.post("/packages/<uuid:package_id>/freeze", policy=_MANAGE)
 @blueprint.arguments(schemas.FreezeIn)
 @blueprint.response(200, schemas.PackageOut)
-def freeze_package(data: dict[str, Any], package_id: uuid.UUID) -> models.Package:
-    """Take every open case that fits and fix all figures as of the cut-off."""
-    return service.freeze_package(http.session(), package_id, **data, actor=http.actor(), at=http.at())
+@blueprint.alt_response(202, schema=JobAsked)
+def freeze_package(data: dict[str, Any], package_id: uuid.UUID) -> models.Package | Response:
+    """Take every open case that fits and fix all figures as of the cut-off; of many cases a job does it (202)."""
+    limit = current().settings.synchronous_cases
+    done = service.ask_freeze(http.session(), package_id, **data, limit=limit, actor=http.actor(), at=http.at())
+    return http.accepted(done.id) if isinstance(done, Job) else done
 
 
 @blueprint.post("/packages/<uuid:package_id>/cancel", policy=_MANAGE)

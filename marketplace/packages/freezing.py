@@ -16,6 +16,7 @@ from marketplace.cases import service as cases
 from marketplace.cases.domain.criteria import Criteria
 from marketplace.clock import local_date
 from marketplace.errors import Conflict, Invalid
+from marketplace.jobs import Progress
 from marketplace.packages.bundling import own_locked
 from marketplace.packages.domain.header import frozen_header
 from marketplace.packages.domain.package import PACKAGE, FrozenCase
@@ -78,16 +79,30 @@ class BalancesAfterCutOff(Conflict):
 db.violation("uq_package_cases_live", CaseInAnotherPackage)
 
 
-def freeze_package(session: Session, package_id: uuid.UUID, *, cut_off_on: date, actor: Actor, at: datetime) -> Package:
-    """Take every open case that fits, fix its figures, and write tape version 1, header and strata.
-
-    The cases are locked before they are taken: of two freezes at once the later gets what the earlier left. Raises
-    `NotFound`, `IllegalMove`, `CutOffOfTheFuture`, `BalancesAfterCutOff`, `NothingToFreeze`.
-    """
+def may_freeze(session: Session, package_id: uuid.UUID, *, cut_off_on: date, actor: Actor, at: datetime) -> Package:
+    """Return the actor's package, locked; raise `NotFound`, `IllegalMove`, `CutOffOfTheFuture`."""
     package = own_locked(session, package_id, actor=actor)
     PACKAGE.move(package.state, "freeze")
     if cut_off_on > local_date(at, _ZONE):
         raise CutOffOfTheFuture(cut_off_on)
+    return package
+
+
+def freeze_package(
+    session: Session,
+    package_id: uuid.UUID,
+    *,
+    cut_off_on: date,
+    actor: Actor,
+    at: datetime,
+    progress: Progress = lambda _done, _total, _note: None,
+) -> Package:
+    """Take every open case that fits, fix its figures, and write tape version 1, header and strata.
+
+    The cases are locked before they are taken: of two freezes at once the later gets what the earlier left. Raises
+    `NotFound`, `IllegalMove`, `CutOffOfTheFuture`, `BalancesAfterCutOff`, `NothingToFreeze`. `progress` counts cases.
+    """
+    package = may_freeze(session, package_id, cut_off_on=cut_off_on, actor=actor, at=at)
     case_ids = cases.lock_open_cases(
         session,
         organisation_id=package.organisation_id,
@@ -96,11 +111,16 @@ def freeze_package(session: Session, package_id: uuid.UUID, *, cut_off_on: date,
     )
     if not case_ids:
         raise NothingToFreeze
+    count = len(case_ids)
+    progress(0, count, "locked")
     _take(session, package, case_ids)
     _check_dates(session, package, cut_off_on)
+    progress(count // 3, count, "taken")
     cases.move_cases(session, case_ids=case_ids, verb="bundle", actor=actor, at=at)
+    progress(2 * count // 3, count, "bundled")
     package.cut_off_on, package.frozen_at = cut_off_on, at
     compute_figures(session, package, cut_off_on=cut_off_on, at=at)
+    progress(count, count, "figures")
     audit.transition(session, package, "freeze", lifecycle=PACKAGE, actor=actor, at=at)
     session.flush()
     return package

@@ -15,7 +15,10 @@ from marketplace.packages.domain.package import Dimension, PackageState
 
 
 class Package(Base):
-    """A bundle of one seller's cases in one currency. `origin_id`: the package that its cases were first frozen in."""
+    """A bundle of one seller's cases in one currency. `origin_id`: the package that its cases were first frozen in.
+
+    `job_id`: the last job that was asked to freeze it, None when that was done at once.
+    """
 
     __tablename__ = "packages"
     id: Mapped[uuid.UUID] = key()
@@ -29,6 +32,7 @@ class Package(Base):
     cut_off_on: Mapped[date | None]
     frozen_at: Mapped[datetime | None]
     header: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    job_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("jobs.id"))
     created_at: Mapped[datetime]
 
     __table_args__ = (

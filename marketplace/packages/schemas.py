@@ -68,7 +68,7 @@ class FreezeIn(Schema):
 class PackageOut(Schema):
     """A package. `header` is empty before the freeze; its amounts are texts in `currency`.
 
-    `origin_id` is the package whose unsold lots became this one.
+    `origin_id` is the package whose unsold lots became this one; `job_id`, watched under /jobs, freezes it.
     """
 
     id = Id(required=True)
@@ -82,6 +82,7 @@ class PackageOut(Schema):
     cut_off_on = Day(required=True, allow_none=True)
     frozen_at = Instant(required=True, allow_none=True)
     header = ma.fields.Dict(required=True)
+    job_id = Id(required=True, allow_none=True)
     created_at = Instant(required=True)
 
 

@@ -15,6 +15,7 @@ from marketplace.packages.columns import CaseColumns, Ids, Keys, case_columns
 from marketplace.packages.disposal import cancel_package, full_tape, masked_tape
 from marketplace.packages.domain.header import PackageHeader, package_header
 from marketplace.packages.domain.package import FrozenCase, PackageState
+from marketplace.packages.freeze_jobs import ask_freeze
 from marketplace.packages.freezing import freeze_package, frozen_cases, live_cases, packages_holding
 from marketplace.packages.models import Package, Stratum, TapeVersion
 from marketplace.packages.parting import is_whole, return_cases, sell_package, split_package
@@ -30,6 +31,7 @@ __all__ = [
     "PackageState",
     "Stratum",
     "TapeVersion",
+    "ask_freeze",
     "cancel_package",
     "case_columns",
     "claims_held_in",

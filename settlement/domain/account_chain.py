@@ -4,12 +4,13 @@ What a file brings again (lines that an earlier file brought) is part of the pro
 where the account stands, so overlapping files fit and a missing day does not.
 """
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date
 
 from marketplace.errors import Conflict
 from marketplace.money import Money
-from settlement.domain.statements import ParsedStatement, StatementUnproven
+from settlement.domain.statements import LineIdentity, ParsedStatement, StatementUnproven, has_bank_id
 
 
 class AccountNotOurs(Conflict):
@@ -41,6 +42,56 @@ class Link:
     number: int | None = None
     page: int | None = None
     to_on: date | None = None
+
+
+def repeated(
+    statement: ParsedStatement,
+    identities: Sequence[LineIdentity],
+    *,
+    stored: Collection[LineIdentity],
+    head: Money,
+    newest_on: date | None,
+) -> list[bool]:
+    """Say of each line of a statement whether an earlier file brought it. `newest_on`: the last day of a stored line.
+
+    By identity, unless the balance that the statement opens at says otherwise: then only the first lines, those that
+    bring it to where the account stands (`head`), came before, and what follows is new though it looks the same. So
+    two equal wires of a day to which the bank gave no id stay two when they come in two statements. That is never said
+    of a line with the bank's own id, nor of one of a day before the newest line of the account.
+    """
+    seen = [identity in stored for identity in identities]
+    opening = _opening(statement)
+    known = sum(line.amount.minor for line, is_seen in zip(statement.lines, seen, strict=True) if is_seen)
+    if opening is None or newest_on is None or opening + known == head.minor:
+        return seen
+    first = _lines_up_to(head.minor - opening, statement, seen)
+    if first is None:
+        return seen
+    rest = list(zip(statement.lines, seen, strict=True))[first:]
+    if any(line.booked_on < newest_on or (is_seen and has_bank_id(line)) for line, is_seen in rest):
+        return seen
+    return [True] * first + [False] * len(rest)
+
+
+def _opening(statement: ParsedStatement) -> int | None:
+    """The balance before the first line, as said or as the closing balance implies."""
+    if statement.opening is not None:
+        return statement.opening.minor
+    if statement.closing is None:
+        return None
+    return statement.closing.minor - sum(line.amount.minor for line in statement.lines)
+
+
+def _lines_up_to(amount: int, statement: ParsedStatement, seen: Sequence[bool]) -> int | None:
+    """How many first lines, all seen before, add up to an amount: the most that do; None when none do."""
+    reached, found = 0, None
+    for count, (line, is_seen) in enumerate(zip(statement.lines, seen, strict=True)):
+        if reached == amount:
+            found = count
+        if not is_seen:
+            break
+        reached += line.amount.minor
+    return found
 
 
 def follow(link: Link, statement: ParsedStatement, *, known_minor: int, new_count: int, numbered: bool) -> Link:

@@ -67,8 +67,8 @@ HEADERS: Final[Mapping[Column, tuple[str, ...]]] = {
     Column.BALANCE: ("余额", "账户余额", "本次余额", "balance", "running balance"),
     Column.CURRENCY: ("币种", "currency"),
     Column.REMITTANCE: (
-        "摘要", "用途", "附言", "备注", "交易附言", "交易摘要", "remittance", "remittance information", "description",
-        "label", "details", "detail", "narrative", "memo",
+        "摘要", "用途", "附言", "备注", "交易附言", "交易摘要", "交易用途", "remittance", "remittance information",
+        "description", "label", "details", "detail", "narrative", "memo",
     ),
     Column.NAME: (
         "对方户名", "对方账户名称", "对方名称", "对手户名", "counterparty", "counterparty name", "partner name",

@@ -69,7 +69,11 @@ def parse_camt(content: bytes) -> list[ParsedStatement]:
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """What every line of one entry shares."""
+    """What every line of one entry shares.
+
+    `reversal`: it takes an earlier entry back. `CdtDbtInd` says which way the money goes now, but debtor and creditor
+    are those of the entry taken back (ISO 20022, ReversalIndicator).
+    """
 
     amount: Money
     booked_on: date
@@ -77,6 +81,7 @@ class _Entry:
     bank_reference: str
     information: str
     place: str
+    reversal: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +200,7 @@ class _Reader:
             bank_reference=self.text(entry, "AcctSvcrRef"),
             information=self.text(entry, "AddtlNtryInf"),
             place=place,
+            reversal=self.text(entry, "RvslInd") in {"true", "1"},
         )
         details = self.all(entry, "NtryDtls/TxDtls") or self.all(entry, "TxDtls")
         parts = self.parts(details, shared)
@@ -220,7 +226,7 @@ class _Reader:
 
     def line(self, shared: _Entry, amount: Money, details: list[Element]) -> ParsedLine:
         texts = [text for detail in details for text in self.remittance(detail)]
-        side = "Dbtr" if amount.minor >= 0 else "Cdtr"
+        side = "Dbtr" if (amount.minor >= 0) != shared.reversal else "Cdtr"
         one = details[0] if len(details) == 1 else None
         reference = shared.bank_reference
         if not reference and one is not None:

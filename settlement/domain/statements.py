@@ -177,8 +177,13 @@ def identify(account: str, lines: Sequence[ParsedLine]) -> list[LineIdentity]:
     return identities
 
 
+def has_bank_id(line: ParsedLine) -> bool:
+    """Say whether the bank gave the line an id of its own; `NONREF` and its like are none."""
+    return line.bank_reference.upper() not in _NO_REFERENCE
+
+
 def _fingerprint(account: str, line: ParsedLine) -> str:
-    if line.bank_reference.upper() not in _NO_REFERENCE:
+    if has_bank_id(line):
         content = ["reference", line.bank_reference, line.end_to_end_id]
     else:
         content = [

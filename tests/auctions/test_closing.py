@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
-from auctions import service
+from auctions import closing, service
 from auctions.awards import AwardInForce
 from auctions.domain.replay import replay
 from marketplace.actor import SYSTEM
@@ -113,6 +113,43 @@ def test_below_the_reserve_it_fails_and_the_package_is_free(stage):
     assert stage.api.as_(people.buyer).get(f"/auctions/{listing['auction_id']}/log").status_code == 404
     own = stage.api.as_(people.seller).ok("GET", f"/auctions/{listing['auction_id']}/log")
     assert own["rules"]["reserve_price"] == "120000.00"
+
+
+def parts_of(client, path, limit):
+    """Every part of a log, as a client reads it on."""
+    found, after = [], 0
+    while after is not None:
+        part = client.ok("GET", f"{path}?limit={limit}&after={after}")
+        assert 0 < len(part["events"]) <= limit
+        found.append(part)
+        after = part["next"]
+    return found
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 4, 100])
+def test_the_parts_of_a_log_make_the_file(stage, limit):
+    listing = sold(stage)
+    close(stage)
+    client, path = stage.api.as_(stage.people.buyer), f"/auctions/{listing['auction_id']}/log"
+    whole = client.ok("GET", path)
+    parts = parts_of(client, path, limit)
+    assert [event for part in parts for event in part["events"]] == whole["events"]
+    assert {json.dumps(part["rules"]) for part in parts} == {json.dumps(whole["rules"])}
+    assert "next" not in whole
+    beyond = client.ok("GET", f"{path}?limit=5&after=1000")
+    assert (beyond["events"], beyond["next"]) == ([], None)
+    for wrong in ("limit=0", "limit=10001", "limit=x", "after=-1"):
+        assert client.get(f"{path}?{wrong}").status_code == 422
+
+
+def test_a_log_too_long_for_one_answer_says_how_to_read_it(stage, monkeypatch):
+    listing = sold(stage)
+    close(stage)
+    monkeypatch.setattr(closing, "WHOLE_LOG", 2)
+    client, path = stage.api.as_(stage.people.buyer), f"/auctions/{listing['auction_id']}/log"
+    refused = client.ok("GET", path, 409)
+    assert (refused["code"], "?limit=" in refused["detail"]) == ("log_too_long", True)
+    assert sum(len(part["events"]) for part in parts_of(client, path, 2)) == refused["entries"]
 
 
 def test_without_bids_and_with_too_few_bidders_it_fails(stage):

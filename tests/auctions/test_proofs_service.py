@@ -152,6 +152,10 @@ def test_the_ceremony_through_the_api(api, arena):
     assert give(people.auditor, shares["auditor"]).get_json() == opened
     assert arena.close() == 1
     assert arena.result()[:2] == ("sold", 150)
+    whole = api.as_(people.third_buyer).ok("GET", f"{path}/log")["events"]
+    parts = [api.as_(people.third_buyer).ok("GET", f"{path}/log?limit=1&after={at}") for at in range(len(whole))]
+    assert [event for part in parts for event in part["events"]] == whole, "boxes sorted among the entries"
+    assert [part["next"] for part in parts] == [*range(1, len(whole)), None]
     content = api.as_(people.third_buyer).get(f"{path}/bundle").data
     keys = api.get("/auction-keys").get_json()["items"]
     assert verification.verify(content, published=keys).findings == []

@@ -141,3 +141,26 @@ def test_answers_and_problems_are_utf_8_whatever_the_terminal_is(monkeypatch, tm
     assert json.loads(out.buffer.getvalue().decode("utf-8")) == {"found": "/案"}
     assert documents.run("x", {"same": lambda node: node.child("案").text()}, ["same", str(file)]) == 2
     assert json.loads(err.buffer.getvalue().decode("utf-8"))["errors"][0]["pointer"] == "/案"
+
+
+@pytest.mark.parametrize(
+    ("bound", "content", "allowed"),
+    [
+        ("MAX_COMMAS", b"[1,1,1,1]", "at most 2 commas"),
+        ("MAX_CONTAINERS", b"[[],{}]", "at most 2 objects and lists"),
+    ],
+)
+def test_a_document_has_so_many_values_at_most(monkeypatch, bound, content, allowed):
+    documents.parse(content)
+    monkeypatch.setattr(documents, bound, 2)
+    documents.parse(b'["[[[{{{",[1]]')
+    with pytest.raises(BadDocument, match=allowed):
+        documents.parse(content)
+
+
+def test_what_is_shown_of_a_large_value_is_its_beginning():
+    shown = BadDocument("", [{"a": "漢" * 50}] * 1_000_000, "less").errors[0]["found"]
+    assert shown == json.dumps([{"a": "漢" * 50}] * 2, ensure_ascii=False)[:79] + "…"
+    assert BadDocument("", "x" * 80, "less").errors[0]["found"] == "x" * 80
+    assert BadDocument("", "x" * 81, "less").errors[0]["found"] == "x" * 79 + "…"
+    assert BadDocument("", {"a": [1, None]}, "less").errors[0]["found"] == '{"a": [1, null]}'

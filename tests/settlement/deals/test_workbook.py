@@ -83,3 +83,24 @@ def test_every_formula_recomputes_and_an_edited_row_shows_on_the_first_sheet(sal
     edited = written[written.sheetnames[-1]]["C2"]
     edited.value = float(edited.value) + 1
     assert sorted(calculator.number(summary, cell) for cell in recomputed) == [-1] + [0] * 6
+
+
+def test_a_changed_cell_on_any_sheet_shows_on_the_first_one(sale):
+    """Bank lines, entries, funds flow, shares: of every sheet at least one amount is in a figure of the summary."""
+    deal = close(sale)
+    content = sale.api.as_(sale.people.finance).get(f"/deals/{deal['id']}/reconciliation.xlsx").data
+    written = openpyxl.load_workbook(io.BytesIO(content))
+    calculator, summary = Calculator(written), written.sheetnames[0]
+    differences = [cell for sheet, cell, _ in formulas(written) if sheet == summary and cell.startswith("H")]
+    shown = {}
+    for sheet in written.worksheets[1:]:
+        for cell in (cell for row in sheet.iter_rows(min_row=2) for cell in row):
+            if isinstance(cell.value, int | float):
+                kept, cell.value = cell.value, float(cell.value) + 1
+                off = [one for one in differences if calculator.number(summary, one)]
+                cell.value = kept
+                shown.setdefault((sheet.title, cell.column_letter), []).append(bool(off))
+    for title in written.sheetnames[1:]:
+        assert any(any(seen) for (sheet, _), seen in shown.items() if sheet == title), title
+    last = written.sheetnames[-1]
+    assert all(shown[last, "C"] + shown[last, "D"]), "every share and every price of a case counts"
