@@ -34,6 +34,7 @@ from auctions.lots import list_cases as list_lot_cases
 from auctions.lots import show as show_lots
 from auctions.models import Auction, Listing, Registration
 from auctions.opening import SealingView, view_sealing
+from auctions.own_receipts import OwnReceipt, check_receipts, list_receipts
 from auctions.publishing import Readiness, announcements, publish_listing, readiness, withdraw_listing
 from auctions.receipts import Attempt, Receipt
 from auctions.rectification import edit_listing
@@ -77,6 +78,7 @@ __all__ = [
     "LotView",
     "LotsPage",
     "LotsWithoutCases",
+    "OwnReceipt",
     "Readiness",
     "Receipt",
     "Registration",
@@ -92,6 +94,7 @@ __all__ = [
     "calendar",
     "cases_of_award",
     "check_contract",
+    "check_receipts",
     "close_due",
     "confirm_contract",
     "confirm_protocol",
@@ -114,6 +117,7 @@ __all__ = [
     "list_feeds",
     "list_listings",
     "list_lot_cases",
+    "list_receipts",
     "list_registrations",
     "listing_calendar",
     "lock_award",

@@ -66,6 +66,43 @@ WORDS: Final[dict[str, dict[str, str]]] = {
         "gong": mark("Rounds at rising prices; a round that nobody takes ends it"),
         "package": mark("Sealed bids on sets of lots; the set of bids that brings most wins"),
     },
+    "attempt": {
+        "bid": mark("Bid"),
+        "maximum": mark("Maximum"),
+        "accept": mark("Acceptance of the price"),
+        "withdraw": mark("Withdrawal"),
+    },
+    "refusal": {
+        "suspended": mark("The auction was suspended"),
+        "not_open": mark("Bidding had not opened"),
+        "late": mark("It came at the end or after it"),
+        "voided": mark("The bidder had been removed"),
+        "wrong_phase": mark("Not taken in this phase"),
+        "taken": mark("Somebody had taken it"),
+        "not_eligible": mark("Not this bidder's turn"),
+        "no_such_lot": mark("There is no such lot"),
+        "nothing_to_withdraw": mark("There was no bid to withdraw"),
+        "already_leading": mark("It led already"),
+        "maximum_not_raised": mark("Not above its own maximum"),
+        "below_start": mark("Below the start price"),
+        "below_minimum": mark("Below the least next bid"),
+        "below_lot_reserves": mark("Below the least prices of its lots"),
+        "off_grid": mark("Between two steps of the price"),
+        "price_changed": mark("The price had changed"),
+    },
+    "check": {
+        "auction": mark("Of this auction"),
+        "key": mark("Key"),
+        "signature": mark("Signature"),
+        "log": mark("Place in the log"),
+    },
+    "found": {
+        "right": mark("right"),
+        "wrong": mark("wrong"),
+        "not_in_log": mark("refused: no entry of the log"),
+        "later": mark("after the opening"),
+        "skipped": mark("not asked"),
+    },
     "holder": {
         "seller": mark("Seller"),
         "operator": mark("Operator"),
@@ -222,6 +259,7 @@ _TONES: Final[dict[str, dict[str, str]]] = {
     "deal": {"awaiting_payment": "warn", "paid": "warn", "signed": "warn", "ready": "good", "settled": "good"},
     "card_payment": {"open": "warn", "received": "good", "refused": "bad"},
     "room": {"open": "good"},
+    "found": {"right": "good", "wrong": "bad", "later": "warn"},
 }
 """Which states are good, need attention or are bad; the others have no tone. The word always says it too."""
 
