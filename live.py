@@ -15,6 +15,7 @@ from typing import Final
 
 import orjson
 
+from auctions import signing
 from auctions.live.bids import Bid, Bidding, BidRoute
 from marketplace import runtime
 from marketplace.health import health
@@ -65,7 +66,9 @@ def application(running: runtime.Runtime) -> Application:
 
 def create() -> Application:
     """Build the application from the environment."""
-    made = application(runtime.build(Settings.from_environment(os.environ), (), ping=False))
+    running = runtime.build(Settings.from_environment(os.environ), (), ping=False)
+    signing.make_ready(running)
+    made = application(running)
     gc.collect()
     gc.freeze()
     gc.set_threshold(GARBAGE_THRESHOLD)
