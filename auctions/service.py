@@ -18,6 +18,7 @@ from auctions.closing import Result, auction_log, close_due, result
 from auctions.domain.awards import FailureCause
 from auctions.domain.format_terms import takes
 from auctions.domain.lifecycles import AuctionOutcome, AwardState, ListingState, LiveState, RegistrationState
+from auctions.domain.presets import PRESETS, Preset
 from auctions.domain.relisting import planned_start
 from auctions.listing import (
     auction_of_listing,
@@ -33,7 +34,8 @@ from auctions.lots import cut as cut_lots
 from auctions.lots import list_cases as list_lot_cases
 from auctions.lots import show as show_lots
 from auctions.models import Auction, Listing, Registration
-from auctions.opening import SealingView, view_sealing
+from auctions.opening import SealingView, collect_share, submit_share, view_sealing
+from auctions.opening import renew as renew_sealing
 from auctions.own_receipts import OwnReceipt, check_receipts, list_receipts
 from auctions.publishing import Readiness, announcements, publish_listing, readiness, withdraw_listing
 from auctions.receipts import Attempt, Receipt
@@ -58,6 +60,7 @@ from auctions.viewing import AuctionView, BidView, list_bids, view_auction
 
 __all__ = [
     "MAX_BATCH",
+    "PRESETS",
     "Attempt",
     "Auction",
     "AuctionOutcome",
@@ -79,6 +82,7 @@ __all__ = [
     "LotsPage",
     "LotsWithoutCases",
     "OwnReceipt",
+    "Preset",
     "Readiness",
     "Receipt",
     "Registration",
@@ -96,6 +100,7 @@ __all__ = [
     "check_contract",
     "check_receipts",
     "close_due",
+    "collect_share",
     "confirm_contract",
     "confirm_protocol",
     "cover_registration",
@@ -134,6 +139,7 @@ __all__ = [
     "registrations_by_reference",
     "registrations_of",
     "release_award",
+    "renew_sealing",
     "require_award",
     "require_registration",
     "result",
@@ -142,6 +148,7 @@ __all__ = [
     "sees_terms",
     "show_listing",
     "show_lots",
+    "submit_share",
     "takes",
     "uncover_registration",
     "view_auction",

@@ -67,19 +67,30 @@ def sale_of(session: Session, row: auctions.Listing, *, hidden: frozenset[str], 
     preset = auctions.preset_of(session, row, at=at)
     checks = [check for check in preset.checks if row.attempt in check.get("attempts", [row.attempt])]
     return Sale(
-        preset=_in_language(preset.document["title"]),
-        rules=[_rule(check) for check in checks],
+        preset=title_of_preset(preset),
+        rules=[rule_of(check) for check in checks],
         attempts=() if "start_price" in hidden else _attempts(row),
         lots=auctions.show_lots(session, row.id, actor=actor),
         attempt=row.attempt,
     )
 
 
+def title_of_preset(preset: auctions.Preset) -> str:
+    """Return the name of a market in the reader's language."""
+    return _in_language(preset.document["title"])
+
+
+def rules_of(preset: auctions.Preset) -> list[Rule]:
+    """Return every legal check of a market in words."""
+    return [rule_of(check) for check in preset.checks]
+
+
 def _in_language(texts: Mapping[str, str]) -> str:
     return texts["zh" if language.chosen() == "zh" else "en"]
 
 
-def _rule(check: Mapping[str, Any]) -> Rule:
+def rule_of(check: Mapping[str, Any]) -> Rule:
+    """Return one legal check of a market in words, with its source."""
     values = {name: value for name, value in check.items() if not isinstance(value, dict)} | check.get("days", {})
     for share in ("rate", "low", "high"):
         if share in check:

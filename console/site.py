@@ -163,6 +163,9 @@ def _navigation(actor: Actor | None) -> list[tuple[str, str, bool]]:
     entries = [("/", "console.home", mark("Home")), ("/listings", "console.catalogue", mark("Catalogue"))]
     if actor.organisation_kind is not OrganisationKind.VALUER:
         entries.append(("/deals", "console.deals", mark("Deals")))
+    if actor.sees_everything:
+        entries.append(("/finance", "console.finance_desk", mark("Finance")))
+    entries.append(("/markets", "console.markets", mark("Markets")))
     return [(url_for(endpoint), text, _within(prefix)) for prefix, endpoint, text in entries]
 
 

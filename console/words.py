@@ -103,6 +103,20 @@ WORDS: Final[dict[str, dict[str, str]]] = {
         "later": mark("after the opening"),
         "skipped": mark("not asked"),
     },
+    "notice": {
+        "written": mark("Written"),
+        "sent": mark("Sent"),
+        "delivered": mark("Delivered"),
+        "returned": mark("Came back"),
+    },
+    "channel": {
+        "registered_mail": mark("Registered mail"),
+        "courier": mark("Courier"),
+        "in_person": mark("In person"),
+        "notary": mark("Notary"),
+        "newspaper": mark("Newspaper"),
+        "electronic": mark("Electronically"),
+    },
     "holder": {
         "seller": mark("Seller"),
         "operator": mark("Operator"),
@@ -259,6 +273,7 @@ _TONES: Final[dict[str, dict[str, str]]] = {
     "deal": {"awaiting_payment": "warn", "paid": "warn", "signed": "warn", "ready": "good", "settled": "good"},
     "card_payment": {"open": "warn", "received": "good", "refused": "bad"},
     "room": {"open": "good"},
+    "notice": {"written": "warn", "delivered": "good", "returned": "bad"},
     "found": {"right": "good", "wrong": "bad", "later": "warn"},
 }
 """Which states are good, need attention or are bad; the others have no tone. The word always says it too."""
