@@ -119,7 +119,12 @@ def _signed(row: dict[str, Any], place: int) -> SignedReceipt:
     receipt = row.get("receipt")
     signature = proofs.decode_base64(row["signature"]) if isinstance(row["signature"], str) else None
     fault = NotAReceipt(f"Receipt {place} is not written as receipts are: copy the whole document as it was given.")
-    if not _is_receipt(receipt) or signature is None or row.get("key_id") != receipt["key_id"]:
+    if (
+        not isinstance(receipt, dict)
+        or not _is_receipt(receipt)
+        or signature is None
+        or row.get("key_id") != receipt["key_id"]
+    ):
         raise fault
     single = receipt["type"] == proofs.SINGLE_TYPE
     inclusion = None if single else proofs.read_inclusion(row.get("inclusion"))
@@ -131,11 +136,10 @@ def _signed(row: dict[str, Any], place: int) -> SignedReceipt:
         raise fault from None
 
 
-def _is_receipt(receipt: Any) -> bool:
+def _is_receipt(receipt: dict[str, Any]) -> bool:
     texts = ("auction_id", "rules_hash", "key_id")
     return (
-        isinstance(receipt, dict)
-        and receipt.get("type") in (proofs.TYPE, proofs.SINGLE_TYPE)
+        receipt.get("type") in (proofs.TYPE, proofs.SINGLE_TYPE)
         and all(isinstance(receipt.get(name), str) for name in texts)
         and all(isinstance(receipt.get(name), dict) for name in ("event", "answer"))
         and isinstance(receipt["answer"].get("accepted"), bool)
