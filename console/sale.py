@@ -32,13 +32,20 @@ RULES: Final[Mapping[str, str]] = {
 }
 
 
+_MINUTES: Final = mark("Bidding is open for at least %(minutes)s minutes.")
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One legal check of a market in words, and the law or practice that it is of; `article` may be empty."""
+    """One legal check of a market in words, and the law or practice that it is of; `article` may be empty.
+
+    `attempts`: to which attempts of a sale it applies, empty for all.
+    """
 
     text: str
     law: str
     article: str
+    attempts: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +102,13 @@ def rule_of(check: Mapping[str, Any]) -> Rule:
     for share in ("rate", "low", "high"):
         if share in check:
             values["percent" if share == "rate" else share] = percent(check[share])
-    values["hours"] = check.get("seconds", 0) // 3600
+    seconds = check.get("seconds", 0)
+    values |= {"hours": seconds // 3600, "minutes": seconds // 60}
     source, sentence = check["source"], RULES[check["kind"]]
-    return Rule(language.gettext(sentence) % values, _in_language(source["law"]), source["article"])
+    if check["kind"] == "bidding_time" and seconds % 3600:
+        sentence = _MINUTES
+    attempts = ", ".join(str(number) for number in check.get("attempts", ()))
+    return Rule(language.gettext(sentence) % values, _in_language(source["law"]), source["article"], attempts)
 
 
 def percent(rate: str) -> str:

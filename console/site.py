@@ -120,7 +120,7 @@ environment: Final = Environment()
 
 def render(template: str, *, status: int = 200, **values: Any) -> Response:
     """Draw a page in the reader's language."""
-    actor: Actor | None = g.get("actor")
+    actor: Actor | None = g.get("actor") or g.get("reader")
     text = environment.get_template(template).render(
         actor=actor,
         navigation=_navigation(actor),

@@ -117,6 +117,14 @@ WORDS: Final[dict[str, dict[str, str]]] = {
         "newspaper": mark("Newspaper"),
         "electronic": mark("Electronically"),
     },
+    "appraisal": {
+        "requested": mark("Asked for"),
+        "engaged": mark("Taken on, independence declared"),
+        "submitted": mark("Submitted"),
+        "accepted": mark("Accepted by the seller"),
+        "rejected": mark("Not accepted"),
+        "declined": mark("Declined"),
+    },
     "holder": {
         "seller": mark("Seller"),
         "operator": mark("Operator"),
@@ -274,6 +282,7 @@ _TONES: Final[dict[str, dict[str, str]]] = {
     "card_payment": {"open": "warn", "received": "good", "refused": "bad"},
     "room": {"open": "good"},
     "notice": {"written": "warn", "delivered": "good", "returned": "bad"},
+    "appraisal": {"requested": "warn", "engaged": "warn", "accepted": "good", "rejected": "bad"},
     "found": {"right": "good", "wrong": "bad", "later": "warn"},
 }
 """Which states are good, need attention or are bad; the others have no tone. The word always says it too."""
