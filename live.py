@@ -20,6 +20,7 @@ from typing import Final
 import orjson
 import uvloop
 
+from auctions import signing
 from auctions.live.bids import Bid, Bidding, BidRoute
 from marketplace import crew, db, runtime
 from marketplace.aio import Answer, Application, Asked, Reply, Route, transaction
@@ -93,6 +94,7 @@ async def _until_told(running: runtime.Runtime, sock: socket.socket) -> None:
 def _work(sock: socket.socket) -> None:
     """Serve on a socket, as one process."""
     running = runtime.build(Settings.from_environment(os.environ), (), ping=False)
+    signing.make_ready(running)
     sys.setswitchinterval(SWITCH_SECONDS)
     gc.collect()
     gc.freeze()

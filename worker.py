@@ -6,12 +6,14 @@ from typing import Any
 from celery.signals import beat_init, worker_process_init
 
 import wsgi
+from auctions import signing
 from marketplace import runtime, tasks
 from marketplace.settings import Settings
 
 _settings = Settings.from_environment(os.environ)
 celery = tasks.make_celery(_settings, wsgi.MODULES)
 runtime.install(runtime.build(_settings, wsgi.MODULES, wake=tasks.wake))
+signing.make_ready(runtime.current())
 _held: list[Any] = []
 
 

@@ -14,6 +14,7 @@ import marketplace.parties.tasks
 import marketplace.webhooks.tasks
 import settlement.tasks
 import valuation.tasks
+from auctions import signing
 from marketplace import runtime, tasks
 from marketplace.app import create_app
 from marketplace.settings import Settings
@@ -40,4 +41,6 @@ def create() -> "Flask":
     """Build the application from the environment."""
     settings = Settings.from_environment(os.environ)
     tasks.make_celery(settings, MODULES)
-    return create_app(runtime.build(settings, MODULES, wake=tasks.wake))
+    running = runtime.build(settings, MODULES, wake=tasks.wake)
+    signing.make_ready(running)
+    return create_app(running)

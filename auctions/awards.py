@@ -146,6 +146,8 @@ def propose(
         audit.record(session, actor=SYSTEM, at=at, subject=award, verb="award", after={"state": award.state.value})
         if award.state is AwardState.PENDING:
             announce(session, award, at=at)
+        else:
+            outbox.publish(session, events.AwardWaits(award.id, award.auction_id, award.listing_id), at=at)
     return made
 
 

@@ -12,15 +12,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from auctions import listing as listings
 from auctions.domain import icalendar
-from auctions.domain.icalendar import Entry
-from auctions.domain.lifecycles import ListingState
-from auctions.listing_models import CalendarFeed
-from auctions.models import Auction, Listing
+from auctions.domain.format_terms import FormatName
+from auctions.domain.icalendar import Entry, Status
+from auctions.domain.lifecycles import EntryKind, ListingState
+from auctions.listing_models import Announcement, CalendarFeed
+from auctions.models import Auction, AuctionEvent, Listing
 from marketplace import audit
 from marketplace.actor import Actor
 from marketplace.crypto import token_hash
@@ -112,7 +113,8 @@ def calendar(session: Session, *, token: str | None, actor: Actor | None, at: da
         .limit(MAX_ENTRIES)
     )
     pairs = [(row[0], row[1]) for row in session.execute(query)]
-    entries = [entry for listing, auction in pairs for entry in _entries(listing, auction)]
+    changes = _changes(session, pairs)
+    entries = [entry for listing, auction in pairs for entry in _entries(listing, auction, changes[auction.id])]
     return icalendar.write(entries, name="拍卖 / Auctions", at=at)
 
 
@@ -122,7 +124,8 @@ def listing_calendar(session: Session, *, listing_id: uuid.UUID, actor: Actor, a
     auction = listings.auction_of_listing(session, listing_id)
     if auction is None:
         raise NotFound("calendar of listing", listing_id)
-    return icalendar.write(_entries(listing, auction), name=listing.title_zh or "", at=at)
+    change = _changes(session, [(listing, auction)])[auction.id]
+    return icalendar.write(_entries(listing, auction, change), name=listing.title_zh or "", at=at)
 
 
 def _admit(session: Session, *, token: str | None, actor: Actor | None, at: datetime) -> None:
@@ -138,24 +141,72 @@ def _admit(session: Session, *, token: str | None, actor: Actor | None, at: date
         raise NotSignedIn
 
 
-def _entries(listing: Listing, auction: Auction) -> list[Entry]:
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """How often a listing changed, as a number that only rises, and when last. Neither counts what may not be."""
+
+    sequence: int
+    at: datetime
+
+
+def _changes(session: Session, pairs: Sequence[tuple[Listing, Auction]]) -> dict[uuid.UUID, _Change]:
+    """Return the changes of listings by auction: versions of the terms, and entries of the log, which may move the end.
+
+    While a hybrid runs only those of its entries are counted that everybody sees: acceptances and acts of the operator.
+    """
+    found = _last_entries(session, pairs)
+    rectified = select(Announcement.listing_id, func.max(Announcement.at).label("at")).where(
+        Announcement.listing_id.in_([listing.id for listing, _ in pairs])
+    )
+    announced = {row.listing_id: row.at for row in session.execute(rectified.group_by(Announcement.listing_id))}
+    changes = {}
+    for listing, auction in pairs:
+        number, moved_at = found.get(auction.id, (0, None))
+        known = (listing.published_at, announced.get(listing.id), moved_at, auction.closed_at)
+        changes[auction.id] = _Change(listing.version + number, max(at for at in known if at is not None))
+    return changes
+
+
+def _last_entries(
+    session: Session, pairs: Sequence[tuple[Listing, Auction]]
+) -> dict[uuid.UUID, tuple[int, datetime | None]]:
+    """Return how many entries the logs have, and when the last came in, as far as everybody may know."""
+    hidden = [auction.id for listing, auction in pairs if _counts_are_hidden(listing, auction)]
+    shown = {auction.id: (auction.number, auction.last_event_at) for _, auction in pairs if auction.id not in hidden}
+    query = select(AuctionEvent.auction_id, func.count().label("number"), func.max(AuctionEvent.at).label("at")).where(
+        AuctionEvent.auction_id.in_(hidden), AuctionEvent.kind.in_(_SEEN_BY_ALL)
+    )
+    rows = session.execute(query.group_by(AuctionEvent.auction_id)) if hidden else ()
+    return shown | {row.auction_id: (row.number, row.at) for row in rows}
+
+
+def _counts_are_hidden(listing: Listing, auction: Auction) -> bool:
+    return listing.format is FormatName.HYBRID_DUTCH and auction.closed_at is None
+
+
+_SEEN_BY_ALL: Final = (EntryKind.ACCEPT, EntryKind.SUSPEND, EntryKind.RESUME, EntryKind.VOID)
+
+
+def _status(listing: Listing, auction: Auction) -> Status:
+    if listing.state is ListingState.WITHDRAWN:
+        return Status.CANCELLED
+    return Status.TENTATIVE if auction.suspended_at is not None else Status.CONFIRMED
+
+
+def _entries(listing: Listing, auction: Auction, change: _Change) -> list[Entry]:
     """Return the events of a listing: the end of registration, and the bidding with its end as it stands."""
     assert listing.registration_closes_at is not None
-    assert listing.published_at is not None
     title = " / ".join(part for part in (listing.title_zh, listing.title_en) if part)
-    cancelled = listing.state is ListingState.WITHDRAWN
     closes = listing.registration_closes_at
-    common: Any = {
-        "sequence": listing.version + auction.extensions,
-        "changed_at": auction.closed_at or listing.published_at,
-    }
+    status = _status(listing, auction)
+    common: Any = {"sequence": change.sequence, "changed_at": change.at}
     return [
         Entry(
             uid=f"{listing.id}-registration@auctions",
             starts_at=closes - timedelta(minutes=15),
             ends_at=closes,
             summary=f"报名截止 Registration closes: {title}",
-            cancelled=cancelled,
+            status=Status.CANCELLED if status is Status.CANCELLED else Status.CONFIRMED,
             **common,
         ),
         Entry(
@@ -164,7 +215,7 @@ def _entries(listing: Listing, auction: Auction) -> list[Entry]:
             ends_at=auction.ends_at,
             summary=f"竞价 Bidding: {title}",
             description=f"{listing.format.value}; zone {listing.zone}; the end may move while bidding runs.",
-            cancelled=cancelled,
+            status=status,
             **common,
         ),
     ]

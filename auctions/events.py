@@ -38,11 +38,62 @@ class ListingPlanned(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class ListingWithdrawn(Event):
+    """A published listing was taken back; that its auction came to nothing is announced beside it."""
+
+    name: ClassVar[str] = "listing.withdrawn"
+    listing_id: uuid.UUID
+    package_id: uuid.UUID
+
+
+@dataclass(frozen=True, slots=True)
+class RegistrationApplied(Event):
+    """A buyer applied to bid: compliance decides next."""
+
+    name: ClassVar[str] = "registration.applied"
+    registration_id: uuid.UUID
+
+
+@dataclass(frozen=True, slots=True)
 class RegistrationApproved(Event):
     """A buyer may bid once its deposit is held."""
 
     name: ClassVar[str] = "registration.approved"
     registration_id: uuid.UUID
+
+
+@dataclass(frozen=True, slots=True)
+class RegistrationRefused(Event):
+    """A buyer may not bid, or not any longer."""
+
+    name: ClassVar[str] = "registration.refused"
+    registration_id: uuid.UUID
+
+
+@dataclass(frozen=True, slots=True)
+class RegistrationWithdrawn(Event):
+    """A buyer left a listing."""
+
+    name: ClassVar[str] = "registration.withdrawn"
+    registration_id: uuid.UUID
+
+
+@dataclass(frozen=True, slots=True)
+class RegistrationCovered(Event):
+    """The full deposit of a registration is held since `since`, an instant in RFC 3339."""
+
+    name: ClassVar[str] = "registration.covered"
+    registration_id: uuid.UUID
+    since: str
+
+
+@dataclass(frozen=True, slots=True)
+class RegistrationUncovered(Event):
+    """The deposit is not held in full any more since `since`: released, forfeited, or contested."""
+
+    name: ClassVar[str] = "registration.uncovered"
+    registration_id: uuid.UUID
+    since: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +125,16 @@ class LotsUnsold(Event):
     listing_id: uuid.UUID
     package_id: uuid.UUID
     part_id: uuid.UUID
+
+
+@dataclass(frozen=True, slots=True)
+class AwardWaits(Event):
+    """A bidder is in line behind a winner, and its deposit stays until its turn or its release."""
+
+    name: ClassVar[str] = "award.waiting"
+    award_id: uuid.UUID
+    auction_id: uuid.UUID
+    listing_id: uuid.UUID
 
 
 @dataclass(frozen=True, slots=True)

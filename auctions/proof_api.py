@@ -3,21 +3,25 @@
 import uuid
 from typing import Any
 
-from auctions import evidence, opening, protocol, signing
+import orjson
+
+from auctions import evidence, opening, own_receipts, protocol, signing
 from auctions import proof_schemas as schemas
 from auctions.proof_models import SigningKey
 from auctions.protocol import ProtocolLanguage
 from marketplace import http
-from marketplace.actor import Role
+from marketplace.actor import Role, Scope
 from marketplace.db import Page
 from marketplace.fields import PageArgs, ReasonIn, page_of
-from marketplace.policies import allow, public, signed_in
+from marketplace.policies import allow, public, reads, signed_in
 from marketplace.runtime import current
 
 blueprint = http.Blueprint("proofs", description="How can I prove it?")
 
 _HOLDERS = signed_in()
 """Seller, operator and auditor; the service knows whose share it is. An auditor changes nothing but by its share."""
+
+_BIDDERS = reads(Role.BUYER_BIDDER, Role.BUYER_ANALYST)
 
 
 @blueprint.get("/auction-keys", policy=public())
@@ -70,6 +74,33 @@ def submit_share(data: dict[str, Any], auction_id: uuid.UUID) -> opening.Sealing
     return opening.submit_share(
         http.session(), auction_id=auction_id, **data, vault=current().vault, actor=http.actor(), at=http.at()
     )
+
+
+@blueprint.get("/auctions/<uuid:auction_id>/receipts", policy=_BIDDERS)
+@blueprint.arguments(PageArgs, location="query")
+@blueprint.response(200, page_of(schemas.OwnReceiptOut))
+def list_receipts(page: dict[str, Any], auction_id: uuid.UUID) -> Page[own_receipts.OwnReceipt]:
+    """List the receipts of one's organisation's accepted attempts, newest first, each checked."""
+    return own_receipts.list_receipts(http.session(), auction_id=auction_id, **page, actor=http.actor())
+
+
+@blueprint.get("/auctions/<uuid:auction_id>/receipts.json", policy=_BIDDERS)
+@blueprint.download("application/json")
+def download_receipts(auction_id: uuid.UUID) -> Any:
+    """Download the receipts of one's organisation with the published keys, to check them elsewhere."""
+    content = own_receipts.download(http.session(), auction_id=auction_id, actor=http.actor())
+    return http.download(content, name=f"receipts-{auction_id}.json", media_type=own_receipts.MEDIA_TYPE)
+
+
+@blueprint.post("/auctions/<uuid:auction_id>/receipts/check", policy=signed_in(scope=Scope.READ))
+@blueprint.arguments(schemas.ReceiptsIn)
+@blueprint.response(200, schemas.CheckedReceiptsOut)
+def check_receipts(data: dict[str, Any], auction_id: uuid.UUID) -> dict[str, list[own_receipts.OwnReceipt]]:
+    """Hold receipts, accepted or refused, against auction, key, signature and log; writes nothing."""
+    content = orjson.dumps(data["receipts"])
+    return {
+        "items": own_receipts.check_receipts(http.session(), auction_id=auction_id, content=content, actor=http.actor())
+    }
 
 
 @blueprint.get("/auctions/<uuid:auction_id>/bundle", policy=signed_in())

@@ -294,6 +294,7 @@ def withdraw_listing(session: Session, *, listing_id: uuid.UUID, reason: str, ac
     listing.version += 1
     if published:
         _withdraw_auction(session, listing, actor=actor, at=at)
+        outbox.publish(session, events.ListingWithdrawn(listing.id, listing.package_id), at=at)
     session.flush()
     return listing
 

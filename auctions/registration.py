@@ -19,6 +19,7 @@ from auctions.listing_models import PriorityHolder
 from auctions.models import Auction, Listing, Registration
 from marketplace import audit, db, outbox
 from marketplace.actor import Actor, OrganisationKind
+from marketplace.clock import format_instant
 from marketplace.crypto import Vault
 from marketplace.db import Page
 from marketplace.errors import Conflict, NotFound, Refused
@@ -117,6 +118,7 @@ def register(
             "no_resale": registration.no_resale_at is not None,
         },
     )
+    outbox.publish(session, events.RegistrationApplied(registration.id), at=at)
     return registration
 
 
@@ -191,10 +193,13 @@ def decide_registration(
         conflicts.check_decided(session, registration.id)
     audit.transition(session, registration, verb, lifecycle=REGISTRATION, actor=actor, at=at, reason=reason)
     registration.decided_at = at
-    if registration.state is RegistrationState.APPROVED:
+    if registration.state is not RegistrationState.APPROVED:
+        outbox.publish(session, events.RegistrationRefused(registration.id), at=at)
+    else:
         outbox.publish(session, events.RegistrationApproved(registration.id), at=at)
         if registration.deposit_minor == 0:
             registration.covered_at = at
+            outbox.publish(session, events.RegistrationCovered(registration.id, format_instant(at)), at=at)
     session.flush()
     return registration
 
@@ -208,6 +213,7 @@ def withdraw_registration(
         raise NotFound("registration", registration_id)
     _check_not_leading(session, registration)
     audit.transition(session, registration, "withdraw", lifecycle=REGISTRATION, actor=actor, at=at, reason=reason)
+    outbox.publish(session, events.RegistrationWithdrawn(registration.id), at=at)
     session.flush()
     return registration
 
@@ -235,7 +241,7 @@ def cover_registration(session: Session, *, registration_id: uuid.UUID, actor: A
     if registration.covered_at is None:
         registration.covered_at = at
         audit.record(session, actor=actor, at=at, subject=registration, verb="cover", after={"covered": True})
-        session.flush()
+        outbox.publish(session, events.RegistrationCovered(registration.id, format_instant(at)), at=at)
     return registration
 
 
@@ -259,6 +265,8 @@ def cover_registrations(
         if isinstance(row, Registration) and row.id in done:
             session.expire(row, ["covered_at"])
     audit.record_all(session, Registration, ids, actor=actor, at=at, verb="cover", after={"covered": True})
+    since = format_instant(at)
+    outbox.publish_all(session, [events.RegistrationCovered(one, since) for one in ids], at=at)
 
 
 def uncover_registration(
@@ -277,7 +285,7 @@ def uncover_registration(
     if registration.covered_at is not None:
         registration.covered_at = None
         audit.record(session, actor=actor, at=at, subject=registration, verb="uncover", after={"covered": False})
-        session.flush()
+        outbox.publish(session, events.RegistrationUncovered(registration.id, format_instant(at)), at=at)
     return registration
 
 

@@ -18,6 +18,7 @@ from auctions.closing import Result, close_due, log_page, result
 from auctions.domain.awards import FailureCause
 from auctions.domain.format_terms import takes
 from auctions.domain.lifecycles import AuctionOutcome, AwardState, ListingState, LiveState, RegistrationState
+from auctions.domain.presets import PRESETS, Preset
 from auctions.domain.relisting import planned_start
 from auctions.listing import (
     auction_of_listing,
@@ -33,7 +34,9 @@ from auctions.lots import cut as cut_lots
 from auctions.lots import list_cases as list_lot_cases
 from auctions.lots import show as show_lots
 from auctions.models import Auction, Listing, Registration
-from auctions.opening import SealingView, view_sealing
+from auctions.opening import SealingView, collect_share, submit_share, view_sealing
+from auctions.opening import renew as renew_sealing
+from auctions.own_receipts import OwnReceipt, check_receipts, list_receipts
 from auctions.publishing import Readiness, announcements, publish_listing, readiness, withdraw_listing
 from auctions.receipts import Attempt, Receipt
 from auctions.rectification import edit_listing
@@ -57,6 +60,7 @@ from auctions.viewing import AuctionView, BidView, list_bids, view_auction
 
 __all__ = [
     "MAX_BATCH",
+    "PRESETS",
     "Attempt",
     "Auction",
     "AuctionOutcome",
@@ -77,6 +81,8 @@ __all__ = [
     "LotView",
     "LotsPage",
     "LotsWithoutCases",
+    "OwnReceipt",
+    "Preset",
     "Readiness",
     "Receipt",
     "Registration",
@@ -91,7 +97,9 @@ __all__ = [
     "calendar",
     "cases_of_award",
     "check_contract",
+    "check_receipts",
     "close_due",
+    "collect_share",
     "confirm_contract",
     "confirm_protocol",
     "cover_registration",
@@ -113,6 +121,7 @@ __all__ = [
     "list_feeds",
     "list_listings",
     "list_lot_cases",
+    "list_receipts",
     "list_registrations",
     "listing_calendar",
     "lock_award",
@@ -130,6 +139,7 @@ __all__ = [
     "registrations_by_reference",
     "registrations_of",
     "release_award",
+    "renew_sealing",
     "require_award",
     "require_registration",
     "result",
@@ -138,6 +148,7 @@ __all__ = [
     "sees_terms",
     "show_listing",
     "show_lots",
+    "submit_share",
     "takes",
     "uncover_registration",
     "view_auction",

@@ -22,6 +22,7 @@ from marketplace.actor import SYSTEM, Actor
 from marketplace.crypto import Vault
 from marketplace.db import Page
 from marketplace.errors import Conflict, Unavailable
+from marketplace.runtime import Runtime
 
 LEAD: Final = timedelta(minutes=5)
 REMEMBERED: Final = timedelta(minutes=1)
@@ -34,7 +35,7 @@ _LOCK: Final = "SELECT pg_advisory_xact_lock(hashtext('auctions.signing_keys'))"
 
 
 class NoSigningKey(Unavailable):
-    """No key is in force: the first is made with the first publication, or by the clockwork within a minute."""
+    """No key is in force: the first is made as a door opens, with the first publication, or by the clockwork."""
 
     code = "no_signing_key"
 
@@ -101,6 +102,14 @@ def ensure_key(session: Session, *, vault: Vault, at: datetime) -> None:
     if session.scalar(select(SigningKey.id).limit(1)) is None:
         row = _make(session, vault, valid_from=at - LEAD, at=at)
         audit.record(session, actor=SYSTEM, at=at, subject=row, verb="make", after={"key_id": row.key_id})
+
+
+def make_ready(running: Runtime) -> None:
+    """Make the first key as a door opens, so that no bid of a new installation waits for the clockwork.
+
+    However many doors open at once, the lock of `ensure_key` lets one of them make it.
+    """
+    db.at_start(running.sessions, lambda session: ensure_key(session, vault=running.vault, at=running.clock.now()))
 
 
 def rotate_key(session: Session, *, reason: str, vault: Vault, actor: Actor, at: datetime) -> SigningKey:

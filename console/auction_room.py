@@ -87,6 +87,7 @@ def _room(session: Session, view: auctions.AuctionView, actor: Actor) -> Room:
             until=min(view.server_time, view.ends_at),
         ),
         version=version_of(view),
+        is_sealed=view.sequence is None,
     )
 
 

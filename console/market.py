@@ -19,7 +19,9 @@ from marketplace.actor import Actor, OrganisationKind
 from marketplace.errors import NotFound
 from marketplace.money import Money
 from marketplace.packages import service as packages
+from marketplace.parties import service as parties
 from settlement import service as settlement
+from valuation import service as valuation
 
 PAGE: Final = 20
 SHORT: Final = 6
@@ -39,6 +41,7 @@ def home() -> Any:
         running=[offer for offer in shown if offer.auction and offer.auction.state in _RUNNING][:SHORT],
         registrations=_registrations(session, actor) if buys or actor.sees_everything else None,
         packages=None if buys or values else packages.list_packages(session, actor=actor, cursor=None, limit=SHORT),
+        appraisals=_appraisals(session, actor) if values else None,
         deals=None if values else settlement.list_deals(session, state=None, cursor=None, limit=SHORT, actor=actor),
     )
 
@@ -51,6 +54,26 @@ _RUNNING: Final = frozenset(
         auctions.LiveState.ENDED,
     }
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Opinion:
+    """An appraisal with its package and who asked for it."""
+
+    row: Any
+    package: str
+    seller: str
+
+
+def _appraisals(session: Session, actor: Actor) -> list[Opinion]:
+    """Return the appraisals that a valuer was asked for, newest first."""
+    found = valuation.list_appraisals(session, package_id=None, cursor=None, limit=SHORT, actor=actor).items
+    rows = [view.appraisal for view in found]
+    names = parties.organisation_names(session, {row.organisation_id for row in rows})
+    return [
+        Opinion(row, packages.require_package(session, row.package_id).name, names.get(row.organisation_id, ""))
+        for row in rows
+    ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,6 +67,8 @@ class Room:
     extension_seconds: int
     line: charts.PriceLine | None
     version: str
+    is_sealed: bool
+    """Whether nobody may count bids now, let alone read them."""
 
     @property
     def leading(self) -> bool:

@@ -34,13 +34,20 @@ RULES: Final[Mapping[str, str]] = {
 _NO_CLOCK: Final = mark("Bidding lasts until its announced end: no bid brings it nearer.")
 
 
+_MINUTES: Final = mark("Bidding is open for at least %(minutes)s minutes.")
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One legal check of a market in words, and the law or practice that it is of; `article` may be empty."""
+    """One legal check of a market in words, and the law or practice that it is of; `article` may be empty.
+
+    `attempts`: to which attempts of a sale it applies, empty for all.
+    """
 
     text: str
     law: str
     article: str
+    attempts: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,27 +76,43 @@ def sale_of(session: Session, row: auctions.Listing, *, hidden: frozenset[str], 
     preset = auctions.preset_of(session, row, at=at)
     checks = [check for check in preset.checks if row.attempt in check.get("attempts", [row.attempt])]
     return Sale(
-        preset=_in_language(preset.document["title"]),
-        rules=[_rule(check) for check in checks],
+        preset=title_of_preset(preset),
+        rules=[rule_of(check) for check in checks],
         attempts=() if "start_price" in hidden else _attempts(row),
         lots=auctions.show_lots(session, row.id, actor=actor),
         attempt=row.attempt,
     )
 
 
+def title_of_preset(preset: auctions.Preset) -> str:
+    """Return the name of a market in the reader's language."""
+    return _in_language(preset.document["title"])
+
+
+def rules_of(preset: auctions.Preset) -> list[Rule]:
+    """Return every legal check of a market in words."""
+    return [rule_of(check) for check in preset.checks]
+
+
 def _in_language(texts: Mapping[str, str]) -> str:
     return texts["zh" if language.chosen() == "zh" else "en"]
 
 
-def _rule(check: Mapping[str, Any]) -> Rule:
+def rule_of(check: Mapping[str, Any]) -> Rule:
+    """Return one legal check of a market in words, with its source."""
     values = {name: value for name, value in check.items() if not isinstance(value, dict)} | check.get("days", {})
     for share in ("rate", "low", "high"):
         if share in check:
             values["percent" if share == "rate" else share] = percent(check[share])
-    values["hours"] = (check.get("seconds") or 0) // 3600
-    source = check["source"]
-    sentence = RULES[check["kind"]] if check.get("seconds", 0) is not None else _NO_CLOCK
-    return Rule(language.gettext(sentence) % values, _in_language(source["law"]), source["article"])
+    seconds = check.get("seconds", 0)
+    values |= {"hours": (seconds or 0) // 3600, "minutes": (seconds or 0) // 60}
+    source, sentence = check["source"], RULES[check["kind"]]
+    if seconds is None:
+        sentence = _NO_CLOCK
+    elif check["kind"] == "bidding_time" and seconds % 3600:
+        sentence = _MINUTES
+    attempts = ", ".join(str(number) for number in check.get("attempts", ()))
+    return Rule(language.gettext(sentence) % values, _in_language(source["law"]), source["article"], attempts)
 
 
 def percent(rate: str) -> str:

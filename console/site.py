@@ -120,7 +120,7 @@ environment: Final = Environment()
 
 def render(template: str, *, status: int = 200, **values: Any) -> Response:
     """Draw a page in the reader's language."""
-    actor: Actor | None = g.get("actor")
+    actor: Actor | None = g.get("actor") or g.get("reader")
     text = environment.get_template(template).render(
         actor=actor,
         navigation=_navigation(actor),
@@ -163,6 +163,9 @@ def _navigation(actor: Actor | None) -> list[tuple[str, str, bool]]:
     entries = [("/", "console.home", mark("Home")), ("/listings", "console.catalogue", mark("Catalogue"))]
     if actor.organisation_kind is not OrganisationKind.VALUER:
         entries.append(("/deals", "console.deals", mark("Deals")))
+    if actor.sees_everything:
+        entries.append(("/finance", "console.finance_desk", mark("Finance")))
+    entries.append(("/markets", "console.markets", mark("Markets")))
     return [(url_for(endpoint), text, _within(prefix)) for prefix, endpoint, text in entries]
 
 

@@ -15,13 +15,14 @@ from typing import Any, Final, Generic, TypeVar
 
 import orjson
 import psycopg
+import structlog
 import uuid6
 from psycopg import sql
 from psycopg.rows import namedtuple_row
 from sqlalchemy import CHAR, BigInteger, DateTime, Engine, Enum, MetaData, Select, create_engine, func, select
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import psycopg as psycopg_dialect
-from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError, ProgrammingError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
 from sqlalchemy.types import TypeDecorator
 
@@ -30,6 +31,8 @@ from marketplace.settings import Settings
 from marketplace.wire import Reply, Wire
 
 T = TypeVar("T")
+
+log = structlog.get_logger(__name__)
 
 LONGEST: Final = "6h"
 """How long a statement of a job may take."""
@@ -350,6 +353,21 @@ def allow_long(session: Session) -> None:
 def make_sessions(engine: Engine) -> sessionmaker[Session]:
     """Return the session factory."""
     return sessionmaker(engine, expire_on_commit=False, autoflush=True)
+
+
+def at_start(sessions: sessionmaker[Session], work: Callable[[Session], Any]) -> bool:
+    """Do what an installation must have before its first request, in a transaction of its own, as a door opens.
+
+    False while that cannot be: the database is away, or not migrated yet. The door opens none the less, and the
+    clockwork does the work later.
+    """
+    try:
+        with sessions.begin() as session:
+            work(session)
+    except (OperationalError, ProgrammingError) as error:
+        log.warning("not ready at the start", error=str(error.orig)[:200])
+        return False
+    return True
 
 
 class UnknownCursor(Invalid):

@@ -147,7 +147,8 @@ def _edge(view: Callable[..., Any], *, policy: Policy, idempotent: bool, max_byt
 
 
 def _admitted(view: Callable[..., Any], arguments: dict[str, Any], *, policy: Policy, idempotent: bool) -> Response:
-    g.actor = policy.admit(_authenticate(), reading=request.method in _SAFE)
+    g.reader = _authenticate()
+    g.actor = policy.admit(g.reader, reading=request.method in _SAFE)
 
     def work() -> Response:
         return flask.make_response(view(**arguments))

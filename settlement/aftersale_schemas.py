@@ -2,6 +2,7 @@
 
 import marshmallow as ma
 
+from marketplace import fields
 from marketplace.fields import Amount, Choice, Day, Id, Instant, PageArgs, ReasonIn, Schema, Text
 from settlement.domain.adjustments import AdjustmentKind, AdjustmentState
 from settlement.domain.assignment import DeliveryChannel, NoticeState
@@ -141,6 +142,12 @@ class NoticeDeliveredIn(Schema):
     proof = Text(required=True)
 
 
+class NoticeProofFile(Schema):
+    """The paper that proves that a notice was sent or arrived."""
+
+    file = fields.Upload(required=True)
+
+
 class AssignmentNoticeOut(Schema):
     """The notice to the borrower of a case; from `delivered_on` the transfer binds it (Civil Code 546)."""
 
@@ -154,6 +161,7 @@ class AssignmentNoticeOut(Schema):
     sent_on = Day(required=True, allow_none=True)
     delivered_on = Day(required=True, allow_none=True)
     proof = ma.fields.String(required=True)
+    proof_file_id = Id(required=True, allow_none=True)
 
 
 class AssignmentJobOut(Schema):

@@ -8,7 +8,7 @@ import uuid
 from datetime import date, datetime
 from typing import Any, Final
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from marketplace import audit, db, files, jobs, runtime
@@ -16,7 +16,7 @@ from marketplace.actor import Actor
 from marketplace.cases import service as cases
 from marketplace.files import StoredFile
 from marketplace.jobs import Job, Progress
-from settlement import after_sale_papers, closings, deals
+from settlement import after_sale_papers, closings, deals, payer_documents
 from settlement.closing_models import AssignmentNotice, CaseClosing
 from settlement.deal_models import Deal
 from settlement.domain.assignment import (
@@ -25,6 +25,8 @@ from settlement.domain.assignment import (
     DeliveredBeforeSent,
     DeliveryChannel,
     NoticeState,
+    NotSentYet,
+    ProofMissing,
     TitleNotPassed,
 )
 from settlement.domain.deal import DealState
@@ -172,6 +174,65 @@ def send_back(session: Session, *, notice_id: uuid.UUID, reason: str, actor: Act
     audit.transition(session, row, "return", lifecycle=NOTICE, actor=actor, at=at, reason=reason)
     session.flush()
     return row
+
+
+def keep_proof(
+    session: Session, *, notice_id: uuid.UUID, content: bytes, name: str, actor: Actor, at: datetime
+) -> AssignmentNotice:
+    """Keep the paper that proves that a notice was sent or arrived; a later one takes its place, both files stay.
+
+    Raises as `get_notice`, `NotSentYet`, and `DocumentUnknown` for what is no PDF, PNG or JPEG.
+    """
+    row = _lock(session, notice_id, actor=actor)
+    if row.state is NoticeState.WRITTEN:
+        raise NotSentYet
+    media_type, store = payer_documents.media_type_of(content), runtime.current().files
+    kept = files.store(session, store, content=content, name=name, media_type=media_type, actor=actor, at=at)
+    row.proof_file_id = kept.id
+    session.flush()
+    audit.record(session, actor=actor, at=at, subject=row, verb="prove", after={"sha256": kept.sha256})
+    return row
+
+
+def read_proof(session: Session, *, notice_id: uuid.UUID, actor: Actor, at: datetime) -> tuple[StoredFile, bytes]:
+    """Return the paper that proves a delivery, and record who read it. Raises as `get_notice`, and `ProofMissing`."""
+    row = get_notice(session, notice_id=notice_id, actor=actor)
+    if row.proof_file_id is None:
+        raise ProofMissing(notice_id)
+    audit.record(session, actor=actor, at=at, subject=row, verb="read_proof")
+    kept = session.get_one(StoredFile, row.proof_file_id)
+    return kept, runtime.current().files.get(kept.sha256)
+
+
+HEADINGS: Final = ("case", "state", "written", "channel", "sent_on", "delivered_on", "proof", "proof_kept")
+MAX_ROWS: Final = 100_000
+"""Notices of one file, in the order of their cases."""
+
+
+def table(session: Session, *, deal_id: uuid.UUID, actor: Actor) -> list[list[Any]]:
+    """Return the notices of a deal as rows under `HEADINGS`; raise `DealNotFound`."""
+    deals.get_deal(session, deal_id, actor=actor)
+    query = select(AssignmentNotice).where(AssignmentNotice.deal_id == deal_id)
+    return [
+        [
+            row.case_key,
+            row.state.value,
+            row.written_at.isoformat(),
+            row.channel and row.channel.value,
+            row.sent_on and row.sent_on.isoformat(),
+            row.delivered_on and row.delivered_on.isoformat(),
+            row.proof,
+            "yes" if row.proof_file_id else "no",
+        ]
+        for row in session.scalars(query.order_by(AssignmentNotice.case_key).limit(MAX_ROWS))
+    ]
+
+
+def count_by_state(session: Session, *, deal_id: uuid.UUID, actor: Actor) -> dict[NoticeState, int]:
+    """Return how many notices of a deal are in each state; raise `DealNotFound`."""
+    deals.get_deal(session, deal_id, actor=actor)
+    query = select(AssignmentNotice.state, func.count()).where(AssignmentNotice.deal_id == deal_id)
+    return {row[0]: row[1] for row in session.execute(query.group_by(AssignmentNotice.state))}
 
 
 def _lock(session: Session, notice_id: uuid.UUID, *, actor: Actor) -> AssignmentNotice:

@@ -246,9 +246,11 @@ class AssignmentNotice(Base):
     sent_on: Mapped[date | None]
     delivered_on: Mapped[date | None]
     proof: Mapped[str] = mapped_column(default="")
+    proof_file_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("stored_files.id"))
 
     __table_args__ = (
         UniqueConstraint("deal_id", "case_id"),
+        CheckConstraint("proof_file_id IS NULL OR state <> 'written'", "proof_of_a_sent_one"),
         CheckConstraint("state = 'written' OR (channel IS NOT NULL AND sent_on IS NOT NULL)", "sent_some_way"),
         CheckConstraint("state <> 'delivered' OR (delivered_on >= sent_on AND proof <> '')", "delivered_with_proof"),
     )

@@ -34,7 +34,15 @@ from settlement.domain.deal import (
 )
 from settlement.domain.notices import NoticePurpose
 from settlement.domain.references import ReferenceKind, new_reference
-from settlement.events import ContractSigned, DealOpened, DealPaid, DealReady
+from settlement.events import (
+    ContractSigned,
+    DealOpened,
+    DealPaid,
+    DealPaymentReceived,
+    DealPaymentTakenBack,
+    DealReady,
+    PartySigned,
+)
 from settlement.models import Entry
 
 PAYMENT_RECEIVED: Final = "deal.payment_received"
@@ -180,6 +188,7 @@ def receive_payment(
     deal.received_minor += pays.minor
     session.flush()
     audit.record(session, actor=actor, at=at, subject=deal, verb="receive", after={"received": str(pays)})
+    outbox.publish(session, DealPaymentReceived(deal.id, source_id, pays.minor, currency), at=at)
     _let_go(session, deal, value_on=value_on, actor=actor, at=at)
     if not deal.due:
         _pay(session, deal, actor=actor, at=at)
@@ -226,6 +235,7 @@ def take_payment_back(
     deal.received_minor -= back
     session.flush()
     audit.record(session, actor=actor, at=at, subject=deal, verb="take_back", reason=reason)
+    outbox.publish(session, DealPaymentTakenBack(deal.id, match_id, back, deal.currency), at=at)
     return reversal
 
 
@@ -264,6 +274,7 @@ def sign_contract(session: Session, *, deal_id: uuid.UUID, actor: Actor, at: dat
     else:
         deal.buyer_signed_at = at
     audit.record(session, actor=actor, at=at, subject=deal, verb="sign", after={"party": party.value})
+    outbox.publish(session, PartySigned(deal.id, party.value), at=at)
     if deal.seller_signed_at is not None and deal.buyer_signed_at is not None:
         audit.transition(session, deal, "sign-contract", lifecycle=DEAL, actor=actor, at=at)
         outbox.publish(session, ContractSigned(deal_id=deal.id), at=at)

@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any, Final
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -15,6 +16,7 @@ from auctions import service as auctions
 from marketplace import audit, db, outbox
 from marketplace.actor import SYSTEM
 from marketplace.money import Money
+from marketplace.parties import service as parties
 from settlement import deposit_figures, releases
 from settlement.bank_models import ReleaseAlert
 from settlement.deal_models import Deal
@@ -126,3 +128,24 @@ def watch(session: Session, at: datetime) -> list[ReleaseAlert]:
 def list_alerts(session: Session, *, cursor: str | None, limit: int) -> db.Page[ReleaseAlert]:
     """Return a page of the alerts that were raised, newest first."""
     return db.page(session, select(ReleaseAlert), key_column=ReleaseAlert.id, cursor=cursor, limit=limit)
+
+
+HEADINGS: Final = ("reference", "buyer", "amount", "currency", "due_at", "overdue", "payment_order")
+
+
+def table(session: Session, *, at: datetime) -> list[list[Any]]:
+    """Return the deposits that are to go back as rows under `HEADINGS`, the earliest deadline first."""
+    due = releases_due(session, at=at)
+    names = parties.organisation_names(session, {one.organisation_id for one in due})
+    return [
+        [
+            one.reference,
+            names.get(one.organisation_id, ""),
+            one.amount.text,
+            one.amount.currency,
+            one.due_at.isoformat(),
+            "yes" if one.is_overdue else "no",
+            "proposed" if one.is_proposed else "missing",
+        ]
+        for one in due
+    ]

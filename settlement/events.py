@@ -16,6 +16,37 @@ class DealOpened(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class DealPaymentReceived(Event):
+    """Money was counted toward the balance, under `payment_id`; `amount_minor` in minor units."""
+
+    name: ClassVar[str] = "deal.payment_received"
+    deal_id: uuid.UUID
+    payment_id: uuid.UUID
+    amount_minor: int
+    currency: str
+
+
+@dataclass(frozen=True, slots=True)
+class DealPaymentTakenBack(Event):
+    """What was counted toward the balance under `payment_id` does not count any more."""
+
+    name: ClassVar[str] = "deal.payment_taken_back"
+    deal_id: uuid.UUID
+    payment_id: uuid.UUID
+    amount_minor: int
+    currency: str
+
+
+@dataclass(frozen=True, slots=True)
+class PartySigned(Event):
+    """One side signed the contract; `party` is a `settlement.domain.deal.Party`."""
+
+    name: ClassVar[str] = "deal.party_signed"
+    deal_id: uuid.UUID
+    party: str
+
+
+@dataclass(frozen=True, slots=True)
 class DealPaid(Event):
     """The whole balance was received."""
 

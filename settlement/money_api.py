@@ -7,6 +7,7 @@ from flask import Response
 
 from marketplace import http
 from marketplace.actor import Role
+from marketplace.cases.domain import sheet
 from marketplace.db import Page
 from marketplace.fields import PageArgs, ReasonIn, page_of
 from marketplace.policies import allow, reads
@@ -34,6 +35,24 @@ def list_deposits(page: dict[str, Any]) -> Page[deposits.DepositStatus]:
 def list_releases_due() -> dict[str, Any]:
     """Deposits that are to go back and are not back yet, with the deadline of their market."""
     return {"items": deposit_life.releases_due(http.session(), at=http.at())}
+
+
+@blueprint.get("/deposit-releases/export.csv", policy=reads())
+@blueprint.download(sheet.CSV)
+def export_releases_csv() -> Response:
+    """Deposits that are to go back as CSV, the earliest deadline first."""
+    rows = deposit_life.table(http.session(), at=http.at())
+    content = sheet.to_csv(deposit_life.HEADINGS, rows)
+    return http.download(content, name="deposit-releases.csv", media_type=sheet.CSV)
+
+
+@blueprint.get("/deposit-releases/export.xlsx", policy=reads())
+@blueprint.download(sheet.XLSX)
+def export_releases_xlsx() -> Response:
+    """Deposits that are to go back as a workbook."""
+    rows = deposit_life.table(http.session(), at=http.at())
+    content = sheet.to_xlsx(deposit_life.HEADINGS, rows, name="releases")
+    return http.download(content, name="deposit-releases.xlsx", media_type=sheet.XLSX)
 
 
 @blueprint.get("/release-alerts", policy=reads())

@@ -34,14 +34,20 @@ class DocumentUnknown(Invalid):
         super().__init__("The document is a PDF, a PNG or a JPEG, told by its first bytes.")
 
 
+def media_type_of(content: bytes) -> str:
+    """Return what a document is by its first bytes; raise `DocumentUnknown`."""
+    found = next((kind for start, kind in _SIGNATURES.items() if content.startswith(start)), None)
+    if found is None:
+        raise DocumentUnknown
+    return found
+
+
 def keep_document(
     session: Session, *, store: FileStore, line_id: uuid.UUID, content: bytes, name: str, actor: Actor, at: datetime
 ) -> StoredFile:
     """Keep a document about whoever paid a line; raise `NotFound`, `DocumentUnknown`."""
     line = matches.require_line(session, line_id)
-    media_type = next((kind for start, kind in _SIGNATURES.items() if content.startswith(start)), None)
-    if media_type is None:
-        raise DocumentUnknown
+    media_type = media_type_of(content)
     row = files.store(session, store, content=content, name=name, media_type=media_type, actor=actor, at=at)
     audit.record(session, actor=actor, at=at, subject=line, verb="document", after={"sha256": row.sha256})
     return row

@@ -16,6 +16,7 @@ from marketplace.module import Module
 from marketplace.outbox import Subscription
 from settlement import (
     aftersale_api,
+    announcing,
     assignment_api,
     assignment_notices,
     card_tasks,
@@ -133,7 +134,12 @@ module = Module(
         aftersale_api.blueprint,
         assignment_api.blueprint,
     ),
-    subscriptions=(*money_tasks.SUBSCRIPTIONS, *card_tasks.SUBSCRIPTIONS, *SUBSCRIPTIONS),
+    subscriptions=(
+        *money_tasks.SUBSCRIPTIONS,
+        *card_tasks.SUBSCRIPTIONS,
+        *announcing.SUBSCRIPTIONS,
+        *SUBSCRIPTIONS,
+    ),
     jobs={**money_tasks.JOBS, assignment_notices.WRITE_JOB: assignment_notices.write_notices},
     errands=card_tasks.ERRANDS,
     periodic=(*money_tasks.PERIODIC, *card_tasks.PERIODIC, *ledger_tasks.PERIODIC),

@@ -3,19 +3,36 @@
 Lines end in CRLF and are folded at 75 octets of UTF-8, never inside a character; text is escaped; times are UTC.
 """
 
+import enum
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 PRODUCT: Final = "-//marketplace//auctions//EN"
 MEDIA_TYPE: Final = "text/calendar"
 _OCTETS: Final = 75
+_DROPPED: Final = frozenset({"Cc", "Cs"})
+"""Categories of Unicode that have no place in a value: controls, and halves of surrogate pairs, which UTF-8 has not."""
+
+_SHORTEST: Final = timedelta(seconds=1)
+
+
+class Status(enum.StrEnum):
+    """How sure an event is; `TENTATIVE` while its end is not known."""
+
+    TENTATIVE = "TENTATIVE"
+    CONFIRMED = "CONFIRMED"
+    CANCELLED = "CANCELLED"
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One VEVENT. `uid` and `sequence` let a calendar replace an earlier copy of it; an event ends after it starts."""
+    """One VEVENT. `uid` stays and `sequence` rises with every change, so that a calendar replaces an earlier copy.
+
+    An event that is over as soon as it starts is written as one second long: DTEND is later than DTSTART.
+    """
 
     uid: str
     sequence: int
@@ -24,7 +41,7 @@ class Entry:
     ends_at: datetime
     summary: str
     description: str = ""
-    cancelled: bool = False
+    status: Status = Status.CONFIRMED
 
 
 def write(entries: Iterable[Entry], *, name: str, at: datetime) -> bytes:
@@ -53,12 +70,12 @@ def _event(entry: Entry, *, at: datetime) -> list[str]:
         f"DTSTAMP:{_utc(at)}",
         f"LAST-MODIFIED:{_utc(entry.changed_at)}",
         f"DTSTART:{_utc(entry.starts_at)}",
-        f"DTEND:{_utc(entry.ends_at)}",
+        f"DTEND:{_utc(max(entry.ends_at, entry.starts_at + _SHORTEST))}",
         f"SUMMARY:{escape(entry.summary)}",
     ]
     if entry.description:
         lines.append(f"DESCRIPTION:{escape(entry.description)}")
-    lines += [f"STATUS:{'CANCELLED' if entry.cancelled else 'CONFIRMED'}", "TRANSP:TRANSPARENT", "END:VEVENT"]
+    lines += [f"STATUS:{entry.status.value}", "TRANSP:TRANSPARENT", "END:VEVENT"]
     return lines
 
 
@@ -67,10 +84,15 @@ def _utc(at: datetime) -> str:
 
 
 def escape(text: str) -> str:
-    """Return a value of type TEXT: backslash, semicolon, comma and line breaks escaped, other controls dropped."""
-    plain = text.replace("\r\n", "\n").replace("\r", "\n")
+    """Return a value of type TEXT: backslash, semicolon, comma and line breaks escaped, other controls dropped.
+
+    Breaks are also U+0085, U+2028 and U+2029, at which some readers would split the line.
+    """
+    plain = text.replace("\r\n", "\n")
+    for line_break in "\r\x85\u2028\u2029":
+        plain = plain.replace(line_break, "\n")
     escaped = plain.replace("\\", "\\\\").replace(";", "\\;").replace(",", "\\,").replace("\n", "\\n")
-    return "".join(char for char in escaped if char >= " " and char != "\x7f")
+    return "".join(char for char in escaped if unicodedata.category(char) not in _DROPPED)
 
 
 def fold(line: str) -> bytes:

@@ -58,6 +58,22 @@ class TitleNotPassed(Conflict):
         super().__init__(f"The deal is {state}: borrowers are told once its cases are the buyer's.", state=state)
 
 
+class NotSentYet(Conflict):
+    """There is nothing to prove of a notice that was not sent."""
+
+    code = "not_sent_yet"
+
+    def __init__(self) -> None:
+        super().__init__("The notice was not sent yet: record how it was sent, then add the proof.")
+
+
+class ProofMissing(NotFound):
+    """Nobody added a paper to the notice."""
+
+    def __init__(self, notice_id: uuid.UUID) -> None:
+        super().__init__("proof of assignment notice", notice_id)
+
+
 class DeliveredBeforeSent(Invalid):
     """A notice cannot arrive before it was sent."""
 

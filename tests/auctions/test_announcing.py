@@ -150,3 +150,17 @@ def test_the_next_attempt_is_told_to_the_seller_and_the_operator(stage, tick, mo
     assert [data["listing_id"] for _, data in heard(stage, people.buyer, "listing.published")] == [
         first["id"], second["id"],
     ]  # fmt: skip
+
+
+def test_a_sealed_auction_that_is_over_is_told_to_all_parties_once_and_nothing_before(stage, work):
+    people = stage.people
+    listen(stage, people.seller, people.buyer, people.third_buyer, people.admin)
+    listing = stage.live(people.buyer, format="sealed_first_price", increment=None)
+    work()
+    assert progress(stage) == 3
+    stage.at(ENDS)
+    assert [progress(stage), progress(stage)] == [3, 0]
+    for who in (people.seller, people.buyer, people.admin):
+        ((_, data),) = heard(stage, who, announcing.AWAITS_OPENING)
+        assert data["auction_id"] == listing["auction_id"]
+    assert heard(stage, people.third_buyer, announcing.AWAITS_OPENING) == []

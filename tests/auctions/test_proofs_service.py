@@ -264,3 +264,25 @@ def test_an_unsold_auction_keeps_its_reserve_from_others(api, arena):
     assert api.as_(arena.people.buyer).get(path).status_code == 404
     content = api.as_(arena.people.seller).get(path).data
     assert verification.verify(content).findings == []
+
+
+def test_a_sealed_receipt_is_checked_at_once_and_listed_only_after_the_opening(api, arena):
+    people = arena.people
+    arena.open(rules("sealed_first_price"))
+    arena.seal()
+    path = f"/auctions/{arena.auction_id}/receipts"
+    receipt = bid(api, arena, people.buyer, 150).get_json()
+
+    def seen():
+        checked = api.as_(people.buyer).ok("POST", f"{path}/check", json={"receipts": [receipt]})["items"]
+        listed = api.as_(people.buyer).ok("GET", path)["items"]
+        return [row["checks"]["log"] for row in checked], [row["receipt"] for row in listed]
+
+    assert seen() == (["later"], [])
+    arena.at(ENDS)
+    arena.unseal()
+    arena.close()
+    checked, listed = seen()
+    assert checked == ["right"]
+    assert [one["signature"] for one in listed] == [receipt["receipt"]["signature"]]
+    assert api.as_(people.other_buyer).ok("GET", path)["items"] == []
