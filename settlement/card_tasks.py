@@ -27,10 +27,11 @@ from settlement.domain.cards import CardDisputeState
 
 
 def release_regained(session: Session, payload: Mapping[str, Any], at: datetime) -> None:
-    """`card_dispute.changed`: a deposit that is ours again goes back if its bidder has lost meanwhile."""
+    """`card_dispute.changed`: what is ours again goes back if its bidder has lost meanwhile, or nothing needs it."""
     if payload["state"] == CardDisputeState.WON.value:
         registration_id = uuid.UUID(payload["registration_id"])
         releases.release_late(session, registration_id=registration_id, actor=SYSTEM, at=at)
+        card_disputes.send_back(session, dispute_id=uuid.UUID(payload["card_dispute_id"]), at=at)
 
 
 BLUEPRINTS: Final = (card_api.blueprint,)
