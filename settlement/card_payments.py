@@ -86,7 +86,8 @@ def request_payment(session: Session, *, registration_id: uuid.UUID, actor: Acto
     hindrance = _hindrance(session, registration)
     if hindrance is not None:
         raise hindrance
-    cards.check_currency(registration.currency, allowed=_currencies(session))
+    settled = runtime.current().settings.stripe_currencies or own_accounts.currencies(session)
+    cards.check_currency(registration.currency, allowed=settled)
     held = deposits.held(session, registration_id=registration_id, currency=registration.currency)
     amount = Money(registration.deposit_minor - held, registration.currency)
     cards.check_amount(amount)
@@ -114,11 +115,6 @@ def _hindrance(session: Session, registration: auctions.Registration) -> Deposit
         return DepositClosed()
     held = deposits.held(session, registration_id=registration.id, currency=registration.currency)
     return DepositCovered() if held >= registration.deposit_minor else None
-
-
-def _currencies(session: Session) -> frozenset[str]:
-    """Those in which our account at Stripe keeps a balance: as set, else those in which we have a bank account."""
-    return runtime.current().settings.stripe_currencies or own_accounts.currencies(session)
 
 
 def _ask_for_intent(session: Session, row: CardPayment, *, at: datetime) -> None:
@@ -223,10 +219,16 @@ def cancel_intent(look: Look) -> IntentSeen:
     return card_client.cancel_intent(look.client, key=f"cancel:{look.object_id}", intent_id=look.object_id)
 
 
-def take(session: Session, seen: IntentSeen, *, at: datetime) -> CardPayment | None:
+def record_cancel(session: Session, look: Look, *, outcome: IntentSeen, at: datetime) -> None:
+    """Write down what an intent looks like that was to be given up; one that Stripe keeps, the sweep asks for again."""
+    del look
+    take(session, outcome, at=at, give_up=False)
+
+
+def take(session: Session, seen: IntentSeen, *, at: datetime, give_up: bool = True) -> CardPayment | None:
     """Bring a payment up to what Stripe says, and count its money once; None when the intent is none of ours.
 
-    The payment's row is locked until the end of the transaction.
+    `give_up`: an open one that its deposit does not need is to be given up. The row stays locked in the transaction.
     """
     row = _locked(session, seen)
     if row is None:
@@ -238,7 +240,7 @@ def take(session: Session, seen: IntentSeen, *, at: datetime) -> CardPayment | N
         row.intent_id = seen.intent_id
         audit.transition(session, row, "open", lifecycle=CARD_PAYMENT, actor=SYSTEM, at=at)
     if row.state is CardPaymentState.OPEN:
-        _follow(session, row, seen, at=at)
+        _follow(session, row, seen, give_up=give_up, at=at)
     elif row.state is CardPaymentState.RECEIVED and row.charge_id is None:
         row.charge_id = seen.charge_id
         card_carry.carry_over(session, row, charge_id=seen.charge_id, at=at)
@@ -246,8 +248,7 @@ def take(session: Session, seen: IntentSeen, *, at: datetime) -> CardPayment | N
     return row
 
 
-def _follow(session: Session, row: CardPayment, seen: IntentSeen, *, at: datetime) -> None:
-    """Bring an open payment up to what Stripe says; one that its deposit does not need any more is given up."""
+def _follow(session: Session, row: CardPayment, seen: IntentSeen, *, give_up: bool, at: datetime) -> None:
     row.note = seen.error[:500]
     if seen.status == "succeeded":
         _receive(session, row, seen, at=at)
@@ -257,7 +258,7 @@ def _follow(session: Session, row: CardPayment, seen: IntentSeen, *, at: datetim
         row.note = hindrance.detail[:500]
     if seen.status == "canceled":
         audit.transition(session, row, "cancel", lifecycle=CARD_PAYMENT, actor=SYSTEM, at=at, reason=row.note)
-    elif hindrance is not None:
+    elif hindrance is not None and give_up:
         errands.ask(session, kind=cards.CANCEL_INTENT, subject=str(row.id), at=at)
 
 

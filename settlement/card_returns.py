@@ -10,7 +10,7 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import select
+from sqlalchemy import ARRAY, Uuid, any_, bindparam, select
 from sqlalchemy.orm import Session
 
 from marketplace import db, errands
@@ -50,8 +50,9 @@ def give_up(session: Session, *, registration_ids: Collection[uuid.UUID], at: da
 
     One that has no intent yet is given up when it has (`card_payments.take`).
     """
+    wanted = any_(bindparam(None, list(registration_ids), ARRAY(Uuid)))
     open_ones = select(CardPayment.id).where(
-        CardPayment.registration_id.in_(registration_ids), CardPayment.state == CardPaymentState.OPEN
+        CardPayment.registration_id == wanted, CardPayment.state == CardPaymentState.OPEN
     )
     for payment_id in session.scalars(open_ones.order_by(CardPayment.id)):
         errands.ask(session, kind=cards.CANCEL_INTENT, subject=str(payment_id), at=at)

@@ -41,7 +41,7 @@ ERRANDS: Final = {
         card_customers.prepare_customer, card_customers.make_customer, card_customers.record_customer
     ),
     cards.MAKE_INTENT: Kind(card_payments.prepare_intent, card_payments.make_intent, card_payments.record_intent),
-    cards.CANCEL_INTENT: Kind(card_payments.prepare_cancel, card_payments.cancel_intent, card_payments.record_payment),
+    cards.CANCEL_INTENT: Kind(card_payments.prepare_cancel, card_payments.cancel_intent, card_payments.record_cancel),
     cards.MAKE_REFUND: Kind(card_refunds.prepare_refund, card_refunds.make_refund, card_refunds.record_refund),
     cards.FETCH_PAYMENT: Kind(card_payments.prepare_look, card_payments.fetch_payment, card_payments.record_payment),
     cards.FETCH_REFUND: Kind(card_payments.prepare_look, card_refunds.fetch_refund, card_refunds.record_fetched),

@@ -4,9 +4,9 @@ It keeps customers, PaymentIntents, charges, refunds, disputes, balance transact
 parameters of a repeated idempotency key (another request under a used key is 400 `idempotency_error`, also after an
 answer that was lost) and replays the first answer; refuses refunds above what is left of a charge, of a charge that is
 contested or was lost and of an unpaid intent, cancels of a paid intent, amounts under the minimum, above eight digits,
-or not in tens for currencies of three decimals; takes a fee of 2.9 % + 30, a dispute fee of 1500; pages its lists. Events are signed with
-the real scheme and can be had as often and in what order a test wants. Failures on demand: an answer lost after its
-effect, a 500 before any, a timeout, 429.
+or not in tens for currencies of three decimals; takes a fee of 2.9 % + 30, a dispute fee of 1500; pages its lists.
+Events are signed with the real scheme and can be had as often and in what order a test wants. Failures on demand: an
+answer lost after its effect, a 500 before any, a timeout, 429; refunds that are pending at first (`refunds_pending`).
 
 What it does not do: card confirmation in a browser (`pay` is the payer), 3-D Secure, holds (everything is captured),
 currency conversion, Connect, Radar, taxes, the delay of the search index, the delay of balance transactions (unless
@@ -304,7 +304,7 @@ class StripeDouble:
         return self.expanded(made, expand)
 
     def cancel(self, intent: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
-        if intent["status"] in {"succeeded", "canceled"}:
+        if intent["status"] in {"succeeded", "canceled", "processing"}:
             raise invalid("payment_intent_unexpected_state", f"The intent is {intent['status']}.")
         intent["status"] = "canceled"
         self.announce("payment_intent.canceled", intent)

@@ -220,3 +220,18 @@ def test_money_of_a_version_that_did_not_read_the_balance_is_counted_once(cards)
     cards.books_are_square()
     order = cards.finance.ok("POST", f"/card-payments/{key}/refund", 201, json={"reason": "never counted"})
     assert order["amount"]["amount"] == "100000.00"
+
+
+def test_an_intent_that_stripe_keeps_is_asked_for_once_a_sweep(cards, monkeypatch) -> None:
+    """A payment under way (`processing`) cannot be given up: it is not asked for again and again."""
+    mine = cards.registration()
+    payment = cards.opened(mine)
+    wire(cards, mine)
+    monkeypatch.setitem(cards.stripe.objects[payment["intent_id"]], "status", "processing")
+    before = len(cards.stripe.requests)
+    cards.run()
+    asked = [one.path.rsplit("/", 1)[-1] for one in cards.stripe.requests[before:]]
+    assert asked == ["cancel", payment["intent_id"]]
+    cards.sweep()
+    assert [one.path.rsplit("/", 1)[-1] for one in cards.stripe.requests].count("cancel") == 2
+    assert cards.payment(payment["id"])["state"] == "open"
