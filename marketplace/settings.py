@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from marketplace.money import EXPONENTS
+
 ROOT: Final = Path(__file__).resolve().parent.parent
 """The checkout or installation folder."""
 
@@ -52,6 +54,9 @@ class Settings:
     stripe_api_base: str | None = None
     """Where Stripe is asked, for tests; None: at its own address."""
 
+    stripe_currencies: frozenset[str] = frozenset()
+    """Currencies in which our account at Stripe keeps a balance; empty: those in which we have a bank account."""
+
     public_url: str = "http://127.0.0.1:8000"
     live_url: str | None = None
     """Where the live door takes bids, if one runs; clients are told."""
@@ -90,6 +95,7 @@ class Settings:
             "stripe_api_key": environ.get("STRIPE_API_KEY") or None,
             "stripe_webhook_secret": environ.get("STRIPE_WEBHOOK_SECRET") or None,
             "stripe_api_base": reader.origin("STRIPE_API_BASE"),
+            "stripe_currencies": reader.currencies("STRIPE_CURRENCIES"),
             "public_url": environ.get("PUBLIC_URL", "http://127.0.0.1:8000"),
             "live_url": environ.get("LIVE_URL") or None,
             "feed_url": reader.origin("FEED_URL"),
@@ -135,6 +141,13 @@ class _Reader:
         if text and not _ORIGIN.fullmatch(text):
             self.faults.append(f"{name} is not an origin such as https://feed.example.org")
         return text or None
+
+    def currencies(self, name: str) -> frozenset[str]:
+        """Read codes of currencies traded here, between commas."""
+        found = frozenset(code.strip() for code in self.environ.get(name, "").split(",") if code.strip())
+        if not found <= EXPONENTS.keys():
+            self.faults.append(f"{name} names {', '.join(sorted(found - EXPONENTS.keys()))}, not traded here")
+        return found
 
     def count(self, name: str, default: int, *, minimum: int = 1) -> int:
         text = self.environ.get(name, str(default))

@@ -20,6 +20,7 @@ from settlement import (
     card_payments,
     card_payouts,
     card_refunds,
+    card_returns,
 )
 from settlement import card_schemas as schemas
 from settlement.card_models import CardDispute, CardPayment, CardPayout, CardRefund, StripeLine, WebhookEvent
@@ -96,7 +97,7 @@ def refresh_payment(payment_id: uuid.UUID) -> CardPayment:
 @blueprint.response(201, PaymentOrderOut)
 def refund_unapplied(data: dict[str, Any], payment_id: uuid.UUID) -> PaymentOrder:
     """Propose to send back to the card what no deposit took."""
-    return card_payments.refund_unapplied(
+    return card_returns.refund_unapplied(
         http.session(), payment_id=payment_id, **data, actor=http.actor(), at=http.at()
     )
 

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from auctions import service as auctions
 from marketplace import audit, db, outbox
 from marketplace.actor import SYSTEM
-from settlement import card_client, card_payments, deposits, ledger, payments
+from settlement import card_client, card_payments, card_returns, deposits, ledger, payments
 from settlement.card_client import DisputeSeen
 from settlement.card_models import CardDispute, CardPayment
 from settlement.card_payments import Look
@@ -140,6 +140,13 @@ def _put_back(session: Session, row: CardDispute, payment: CardPayment, *, at: d
     _set_parts(row, DisputeParts(0, 0, 0))
     session.flush()
     payments.cover_again(session, registration_id=payment.registration_id, actor=SYSTEM, at=at)
+
+
+def send_back(session: Session, *, dispute_id: uuid.UUID, at: datetime) -> None:
+    """Send back to its card what no deposit took of a payment whose dispute was won."""
+    row = session.get_one(CardDispute, dispute_id)
+    payment = session.get_one(CardPayment, row.card_payment_id, with_for_update=True)
+    card_returns.send_back(session, payment=payment, reason=card_returns.REGAINED, at=at)
 
 
 def _give_up(session: Session, row: CardDispute, *, at: datetime) -> None:

@@ -19,16 +19,26 @@ from marketplace.actor import SYSTEM, Actor
 from marketplace.errors import Conflict, NotFound
 from marketplace.money import Money
 from marketplace.parties import service as parties
-from settlement import card_client, card_customers, deposits, ledger, matches, payments
+from settlement import (
+    card_carry,
+    card_client,
+    card_customers,
+    card_returns,
+    deposits,
+    ledger,
+    matches,
+    own_accounts,
+    releases,
+)
 from settlement.card_client import IntentSeen, StripeFailed, StripeRefused
 from settlement.card_models import CardPayment
 from settlement.domain import cards
 from settlement.domain import ledger as books
 from settlement.domain.cards import CARD_PAYMENT, CardPaymentState
-from settlement.domain.matching import REASONS
-from settlement.domain.orders import Payer, PaymentPurpose, Rail
+from settlement.domain.matching import Finding
+from settlement.domain.orders import Rail
 from settlement.events import CardPaymentReceived
-from settlement.models import Match, PaymentOrder
+from settlement.models import Match
 
 
 class DepositCovered(Conflict):
@@ -58,20 +68,11 @@ class NotOpen(Conflict):
         super().__init__(f"The card payment is {state.value}, not open.", state=state.value)
 
 
-class NothingUnapplied(Conflict):
-    """Everything that came with the payment has found its place."""
-
-    code = "nothing_unapplied"
-
-    def __init__(self) -> None:
-        super().__init__("Everything that came with this payment is applied or on its way back.")
-
-
 def request_payment(session: Session, *, registration_id: uuid.UUID, actor: Actor, at: datetime) -> CardPayment:
     """Ask to pay by card what is missing of a registration's deposit; asked again while it is open, it is the same.
 
     Raises `StripeOff`, `NotFound` for another's registration, `DepositCovered`, `DepositClosed`, and what
-    `cards.check_amount` raises. A worker makes the PaymentIntent.
+    `cards.check_currency` and `cards.check_amount` raise. A worker makes the PaymentIntent.
     """
     card_client.client_of(runtime.current().settings)
     registration = auctions.require_registration(session, registration_id)
@@ -82,14 +83,13 @@ def request_payment(session: Session, *, registration_id: uuid.UUID, actor: Acto
     known = session.scalars(live).one_or_none()
     if known is not None:
         return known
-    if registration.state.value not in matches.OPEN_REGISTRATIONS or deposits.is_spent(
-        session, registration_id=registration_id
-    ):
-        raise DepositClosed
+    hindrance = _hindrance(session, registration)
+    if hindrance is not None:
+        raise hindrance
+    settled = runtime.current().settings.stripe_currencies or own_accounts.currencies(session)
+    cards.check_currency(registration.currency, allowed=settled)
     held = deposits.held(session, registration_id=registration_id, currency=registration.currency)
     amount = Money(registration.deposit_minor - held, registration.currency)
-    if amount.minor <= 0:
-        raise DepositCovered
     cards.check_amount(amount)
     row = CardPayment(
         id=db.new_id(),
@@ -105,6 +105,16 @@ def request_payment(session: Session, *, registration_id: uuid.UUID, actor: Acto
     audit.record(session, actor=actor, at=at, subject=row, verb="request", after={"amount": str(amount)})
     _ask_for_intent(session, row, at=at)
     return row
+
+
+def _hindrance(session: Session, registration: auctions.Registration) -> DepositClosed | DepositCovered | None:
+    """Return why a deposit takes no card money now, None when it does."""
+    if registration.state.value not in matches.OPEN_REGISTRATIONS:
+        return DepositClosed()
+    if deposits.is_spent(session, registration_id=registration.id) or releases.is_over(session, registration):
+        return DepositClosed()
+    held = deposits.held(session, registration_id=registration.id, currency=registration.currency)
+    return DepositCovered() if held >= registration.deposit_minor else None
 
 
 def _ask_for_intent(session: Session, row: CardPayment, *, at: datetime) -> None:
@@ -209,10 +219,16 @@ def cancel_intent(look: Look) -> IntentSeen:
     return card_client.cancel_intent(look.client, key=f"cancel:{look.object_id}", intent_id=look.object_id)
 
 
-def take(session: Session, seen: IntentSeen, *, at: datetime) -> CardPayment | None:
+def record_cancel(session: Session, look: Look, *, outcome: IntentSeen, at: datetime) -> None:
+    """Write down what an intent looks like that was to be given up; one that Stripe keeps, the sweep asks for again."""
+    del look
+    take(session, outcome, at=at, give_up=False)
+
+
+def take(session: Session, seen: IntentSeen, *, at: datetime, give_up: bool = True) -> CardPayment | None:
     """Bring a payment up to what Stripe says, and count its money once; None when the intent is none of ours.
 
-    The payment's row is locked until the end of the transaction.
+    `give_up`: an open one that its deposit does not need is to be given up. The row stays locked in the transaction.
     """
     row = _locked(session, seen)
     if row is None:
@@ -224,13 +240,26 @@ def take(session: Session, seen: IntentSeen, *, at: datetime) -> CardPayment | N
         row.intent_id = seen.intent_id
         audit.transition(session, row, "open", lifecycle=CARD_PAYMENT, actor=SYSTEM, at=at)
     if row.state is CardPaymentState.OPEN:
-        row.note = seen.error[:500]
-        if seen.status == "succeeded":
-            _receive(session, row, seen, at=at)
-        elif seen.status == "canceled":
-            audit.transition(session, row, "cancel", lifecycle=CARD_PAYMENT, actor=SYSTEM, at=at)
+        _follow(session, row, seen, give_up=give_up, at=at)
+    elif row.state is CardPaymentState.RECEIVED and row.charge_id is None:
+        row.charge_id = seen.charge_id
+        card_carry.carry_over(session, row, charge_id=seen.charge_id, at=at)
     session.flush()
     return row
+
+
+def _follow(session: Session, row: CardPayment, seen: IntentSeen, *, give_up: bool, at: datetime) -> None:
+    row.note = seen.error[:500]
+    if seen.status == "succeeded":
+        _receive(session, row, seen, at=at)
+        return
+    hindrance = _hindrance(session, auctions.require_registration(session, row.registration_id))
+    if hindrance is not None:
+        row.note = hindrance.detail[:500]
+    if seen.status == "canceled":
+        audit.transition(session, row, "cancel", lifecycle=CARD_PAYMENT, actor=SYSTEM, at=at, reason=row.note)
+    elif hindrance is not None and give_up:
+        errands.ask(session, kind=cards.CANCEL_INTENT, subject=str(row.id), at=at)
 
 
 def _locked(session: Session, seen: IntentSeen) -> CardPayment | None:
@@ -246,18 +275,37 @@ def _receive(session: Session, row: CardPayment, seen: IntentSeen, *, at: dateti
     received = Money(seen.received_minor, row.currency)
     row.charge_id, row.received_minor, row.received_at = seen.charge_id, received.minor, at
     audit.transition(session, row, "receive", lifecycle=CARD_PAYMENT, actor=SYSTEM, at=at)
+    if not card_carry.carry_over(session, row, charge_id=seen.charge_id, at=at):
+        _book(session, row, seen, at=at)
+    finding = _match(session, row, seen, at=at)
+    event = CardPaymentReceived(row.id, row.registration_id, received.minor, row.currency)
+    outbox.publish(session, event, at=at)
+    reason = card_returns.REASONS.get(finding)
+    if reason is not None:
+        row.note = reason
+        card_returns.send_back(session, payment=row, reason=reason, at=at)
+
+
+def _book(session: Session, row: CardPayment, seen: IntentSeen, *, at: datetime) -> None:
     clearing = books.card_clearing(cards.clearing_id(seen.charge_id))
     ledger.post(
         session,
         source_kind="card_payment.received",
         source_id=row.id,
         description=f"Card payment {seen.intent_id}",
-        lines=books.transfer(debit=clearing, credit=books.unapplied(row.id), amount_minor=received.minor),
+        lines=books.transfer(debit=clearing, credit=books.unapplied(row.id), amount_minor=seen.received_minor),
         currency=row.currency,
         value_on=at.date(),
         actor=SYSTEM,
         at=at,
     )
+
+
+def _match(session: Session, row: CardPayment, seen: IntentSeen, *, at: datetime) -> Finding:
+    """Count a payment toward its deposit, unless its sale is over for its bidder; return what was found."""
+    registration = auctions.require_registration(session, row.registration_id)
+    if releases.is_over(session, registration):
+        return Finding.REGISTRATION_CLOSED
     match = Match(
         card_payment_id=row.id,
         payer_name=parties.require_organisation(session, row.organisation_id).name,
@@ -265,13 +313,10 @@ def _receive(session: Session, row: CardPayment, seen: IntentSeen, *, at: dateti
         rail=Rail.STRIPE,
         automatic=True,
     )
-    reference = auctions.require_registration(session, row.registration_id).reference
-    finding = matches.match_receipt(
+    received, reference = Money(seen.received_minor, row.currency), registration.reference
+    return matches.match_receipt(
         session, match=match, received=received, reference=reference, receipt=row, actor=SYSTEM, at=at
     )
-    row.note = REASONS.get(finding, "")
-    event = CardPaymentReceived(row.id, row.registration_id, received.minor, row.currency)
-    outbox.publish(session, event, at=at)
 
 
 def _take_foreign(session: Session, seen: IntentSeen, *, at: datetime) -> None:
@@ -325,32 +370,6 @@ def refresh(session: Session, *, payment_id: uuid.UUID, actor: Actor, at: dateti
     if row.intent_id is not None:
         errands.ask(session, kind=cards.FETCH_PAYMENT, subject=row.intent_id, at=at)
     return row
-
-
-def refund_unapplied(
-    session: Session, *, payment_id: uuid.UUID, reason: str, actor: Actor, at: datetime
-) -> PaymentOrder:
-    """Propose to send back to the card what no deposit took; raise `NotFound`, `NothingUnapplied`."""
-    row = require_payment(session, payment_id, actor=actor)
-    account = books.unapplied(row.id)
-    ledger.lock(session, account, currency=row.currency, at=at)
-    amount = ledger.credit(session, account, currency=row.currency)
-    if amount <= 0 or row.intent_id is None:
-        raise NothingUnapplied
-    return payments.propose_order(
-        session,
-        payee_organisation_id=row.organisation_id,
-        purpose=PaymentPurpose.UNAPPLIED_REFUND,
-        amount=amount,
-        currency=row.currency,
-        reference=reason,
-        source_kind="card_payment.refunded",
-        source_id=db.new_id(),
-        account=account,
-        payer=Payer(parties.require_organisation(session, row.organisation_id).name, row.intent_id, Rail.STRIPE),
-        actor=actor,
-        at=at,
-    )
 
 
 def payments_of(session: Session, *, registration_id: uuid.UUID, actor: Actor) -> list[CardPayment]:

@@ -27,10 +27,11 @@ from settlement.domain.cards import CardDisputeState
 
 
 def release_regained(session: Session, payload: Mapping[str, Any], at: datetime) -> None:
-    """`card_dispute.changed`: a deposit that is ours again goes back if its bidder has lost meanwhile."""
+    """`card_dispute.changed`: what is ours again goes back if its bidder has lost meanwhile, or nothing needs it."""
     if payload["state"] == CardDisputeState.WON.value:
         registration_id = uuid.UUID(payload["registration_id"])
         releases.release_late(session, registration_id=registration_id, actor=SYSTEM, at=at)
+        card_disputes.send_back(session, dispute_id=uuid.UUID(payload["card_dispute_id"]), at=at)
 
 
 BLUEPRINTS: Final = (card_api.blueprint,)
@@ -40,7 +41,7 @@ ERRANDS: Final = {
         card_customers.prepare_customer, card_customers.make_customer, card_customers.record_customer
     ),
     cards.MAKE_INTENT: Kind(card_payments.prepare_intent, card_payments.make_intent, card_payments.record_intent),
-    cards.CANCEL_INTENT: Kind(card_payments.prepare_cancel, card_payments.cancel_intent, card_payments.record_payment),
+    cards.CANCEL_INTENT: Kind(card_payments.prepare_cancel, card_payments.cancel_intent, card_payments.record_cancel),
     cards.MAKE_REFUND: Kind(card_refunds.prepare_refund, card_refunds.make_refund, card_refunds.record_refund),
     cards.FETCH_PAYMENT: Kind(card_payments.prepare_look, card_payments.fetch_payment, card_payments.record_payment),
     cards.FETCH_REFUND: Kind(card_payments.prepare_look, card_refunds.fetch_refund, card_refunds.record_fetched),

@@ -17,6 +17,7 @@ _FIGURE_OF: Final = {
     "deposit.applied": "applied",
     "deposit.forfeited": "forfeited",
     "forfeiture.settled": "forfeited",
+    "card_dispute.blocked": "disputed",
 }
 """The figure that an entry (or its reversal) on the account of a deposit moves; orders tell the rest."""
 

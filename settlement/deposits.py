@@ -17,7 +17,7 @@ from auctions import service as auctions
 from marketplace import db
 from marketplace.actor import Actor
 from marketplace.money import Money
-from settlement import bank_accounts, deposit_figures, ledger, payments
+from settlement import bank_accounts, card_returns, deposit_figures, ledger, payments
 from settlement.bank_models import MatchReversal
 from settlement.card_models import CardDispute, CardPayment, CardRefund
 from settlement.domain import cards
@@ -32,9 +32,9 @@ SPENT_BY: Final = ("deposit.applied", "deposit.forfeited")
 
 @dataclass(frozen=True, slots=True)
 class DepositStatus:
-    """A deposit as people see it: received = held + applied + forfeited + refunding + released.
+    """A deposit as people see it: received = held + applied + forfeited + refunding + released + disputed.
 
-    `held` is what the books say now, `refunding` what is on its way back.
+    `held` is what the books say now, `refunding` what is on its way back, `disputed` what its cardholder contests.
     """
 
     id: uuid.UUID
@@ -49,6 +49,7 @@ class DepositStatus:
     forfeited: Money
     refunding: Money
     released: Money
+    disputed: Money
     covered: bool
     created_at: datetime
 
@@ -119,6 +120,7 @@ def hold(
     ledger.post_all(session, [draft], actor=actor, at=at)
     if held(session, registration_id=deposit.registration_id, currency=deposit.currency) >= deposit.required_minor:
         auctions.cover_registration(session, registration_id=deposit.registration_id, actor=actor, at=at)
+        card_returns.give_up(session, registration_ids=[deposit.registration_id], at=at)
 
 
 def hold_draft(
@@ -180,6 +182,7 @@ def release(
         deposit = open_deposit(session, registration_id=registration_id, at=at)
         _refund(session, deposit, amount, reason=reason, actor=actor, at=at)
         auctions.uncover_registration(session, registration_id=registration_id, actor=actor, at=at)
+        card_returns.give_up(session, registration_ids=[registration_id], at=at)
     return _live_refunds(session, registration_id)
 
 

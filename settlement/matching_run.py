@@ -17,7 +17,7 @@ from auctions import service as auctions
 from marketplace import db
 from marketplace.actor import Actor
 from marketplace.money import Money
-from settlement import deposits, ledger, matches, receipt_keys, targets
+from settlement import card_returns, deposits, ledger, matches, receipt_keys, targets
 from settlement.domain import ledger as books
 from settlement.domain.ladder import Movement, OpenItems, by_key
 from settlement.domain.matching import Finding, choose_reference, match_deposit
@@ -222,6 +222,7 @@ def write(session: Session, decisions: Decisions, *, actor: Actor, at: datetime,
         report(done, len(decisions.drafts), "matching")
     if decisions.covered:
         auctions.cover_registrations(session, registration_ids=decisions.covered, actor=actor, at=at)
+        card_returns.give_up(session, registration_ids=decisions.covered, at=at)
     for line in decisions.others:
         row = session.get_one(StatementLine, line.row["id"])
         assert line.target is not None

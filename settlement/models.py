@@ -242,7 +242,10 @@ class PaymentOrder(Base):
         CheckConstraint("(state = 'returned') = (returned_by_line_id IS NOT NULL)", "returned_by_a_line"),
         CheckConstraint("amount_minor > 0", "amount_above_zero"),
         CheckConstraint("approved_by_id <> proposed_by_id", "four_eyes"),
-        CheckConstraint("state IN ('proposed', 'cancelled') OR approved_by_id IS NOT NULL", "approver_known"),
+        CheckConstraint(
+            "state IN ('proposed', 'cancelled') OR approved_by_id IS NOT NULL OR source_kind = 'card_payment.returned'",
+            "approver_known",
+        ),
         Index(
             "uq_payment_orders_source",
             "source_kind",

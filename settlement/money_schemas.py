@@ -11,7 +11,7 @@ _CURRENCIES = sorted(EXPONENTS)
 
 
 class DepositOut(Schema):
-    """A deposit: received = held + applied + forfeited + refunding (on its way back) + released."""
+    """A deposit: received = held + applied + forfeited + refunding (on its way back) + released + disputed."""
 
     id = Id(required=True)
     registration_id = Id(required=True)
@@ -25,6 +25,7 @@ class DepositOut(Schema):
     forfeited = Amount(required=True)
     refunding = Amount(required=True)
     released = Amount(required=True)
+    disputed = Amount(required=True)
     covered = ma.fields.Boolean(required=True)
     created_at = Instant(required=True)
 

@@ -93,6 +93,11 @@ def require_account(session: Session, account_id: uuid.UUID) -> OwnAccount:
     return row
 
 
+def currencies(session: Session) -> frozenset[str]:
+    """Return the currencies in which we have an account at a bank."""
+    return frozenset(session.scalars(select(OwnAccount.currency).distinct()))
+
+
 def oldest_of(session: Session, *, currency: str) -> OwnAccount | None:
     """Return our first account in a currency, None when we have none."""
     return session.scalars(

@@ -200,6 +200,21 @@ def approve_order(session: Session, *, order_id: uuid.UUID, actor: Actor, at: da
     return order
 
 
+def approve_return(session: Session, *, order: PaymentOrder, reason: str, at: datetime) -> None:
+    """Approve what leaves nobody a choice: card money that no deposit takes, back to its card (`cards.RETURN`).
+
+    Above the limit of the currency it waits for two persons as any other; an order that is further already stays.
+    """
+    limit = limit_of(session, currency=order.currency)
+    waits = needs_two_approvals(order.amount_minor, limit_minor=limit, proposed_by_id=order.proposed_by_id)
+    if waits or order.state is not PaymentOrderState.PROPOSED:
+        return
+    audit.transition(session, order, "approve", lifecycle=PAYMENT_ORDER, actor=SYSTEM, at=at, reason=reason)
+    order.approved_by, order.approved_at = SYSTEM.name, at
+    session.flush()
+    errands.ask(session, kind=cards.MAKE_REFUND, subject=str(order.id), at=at)
+
+
 def limit_of(session: Session, *, currency: str) -> int | None:
     """Return up to how many minor units one approval is enough, None where nobody set a limit."""
     newest = select(PaymentLimit.two_approvals_above_minor).where(PaymentLimit.currency == currency)

@@ -78,11 +78,30 @@ def release_bidder(
 
 
 def release_late(session: Session, *, registration_id: uuid.UUID, actor: Actor, at: datetime) -> None:
-    """Give back what is held again for a registration after its listing was sold, if its bidder has lost."""
-    listing_id = auctions.require_registration(session, registration_id).listing_id
-    standing = select(Deal.id).where(Deal.listing_id == listing_id, Deal.state != DealState.CANCELLED)
-    for deal_id in session.scalars(standing.order_by(Deal.id)):
-        release_losers(session, deal_id=deal_id, actor=actor, at=at)
+    """Give back what is held again for a registration whose listing is over for it, however it ended.
+
+    Who defaulted in it gets nothing by itself: what its default cost is a person's decision.
+    """
+    registration = auctions.require_registration(session, registration_id)
+    lost = select(Forfeiture.id).where(Forfeiture.registration_id == registration_id)
+    if is_over(session, registration) and session.scalars(lost.limit(1)).first() is None:
+        _release_held(session, registration_id, registration.currency, reason="not awarded", actor=actor, at=at)
+
+
+def is_over(session: Session, registration: auctions.Registration) -> bool:
+    """Say whether a listing has ended and needs the deposit of a registration no more.
+
+    Sold, unsold and withdrawn are endings; awards whose deal is not open yet keep their runner-up.
+    """
+    auction = auctions.auction_of_listing(session, registration.listing_id)
+    if auction is None or auction.closed_at is None:
+        return False
+    awards = auctions.awards_of_listing(session, registration.listing_id)
+    if auction.outcome is auctions.AuctionOutcome.SOLD and not awards:
+        return False
+    opened = set(session.scalars(select(Deal.award_id).where(Deal.award_id.in_([one.id for one in awards]))))
+    waiting = {one.runner_up_registration_id for one in awards if one.state in _LIVE and one.id not in opened}
+    return registration.id not in kept_of_listing(session, registration.listing_id) | waiting
 
 
 def _release_held(

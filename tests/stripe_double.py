@@ -2,11 +2,11 @@
 
 It keeps customers, PaymentIntents, charges, refunds, disputes, balance transactions and payouts; compares the
 parameters of a repeated idempotency key (another request under a used key is 400 `idempotency_error`, also after an
-answer that was lost) and replays the first answer; refuses refunds above what is left of a charge, of a disputed charge
-and of an unpaid intent, cancels of a paid intent, amounts under the minimum, above eight digits, or not in tens for
-currencies of three decimals; takes a fee of 2.9 % + 30, a dispute fee of 1500; pages its lists. Events are signed with
-the real scheme and can be had as often and in what order a test wants. Failures on demand: an answer lost after its
-effect, a 500 before any, a timeout, 429.
+answer that was lost) and replays the first answer; refuses refunds above what is left of a charge, of a charge that is
+contested or was lost and of an unpaid intent, cancels of a paid intent, amounts under the minimum, above eight digits,
+or not in tens for currencies of three decimals; takes a fee of 2.9 % + 30, a dispute fee of 1500; pages its lists.
+Events are signed with the real scheme and can be had as often and in what order a test wants. Failures on demand: an
+answer lost after its effect, a 500 before any, a timeout, 429; refunds that are pending at first (`refunds_pending`).
 
 What it does not do: card confirmation in a browser (`pay` is the payer), 3-D Secure, holds (everything is captured),
 currency conversion, Connect, Radar, taxes, the delay of the search index, the delay of balance transactions (unless
@@ -84,6 +84,7 @@ class StripeDouble:
     failures: list[Failure] = field(default_factory=list)
     events: list[dict[str, Any]] = field(default_factory=list)
     hold_balance: bool = False
+    refunds_pending: bool = False
     seconds_slow: float = 1.0
     on_request: Callable[[Request], None] = lambda _: None
     lock: Any = field(default_factory=threading.RLock)
@@ -303,7 +304,7 @@ class StripeDouble:
         return self.expanded(made, expand)
 
     def cancel(self, intent: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
-        if intent["status"] in {"succeeded", "canceled"}:
+        if intent["status"] in {"succeeded", "canceled", "processing"}:
             raise invalid("payment_intent_unexpected_state", f"The intent is {intent['status']}.")
         intent["status"] = "canceled"
         self.announce("payment_intent.canceled", intent)
@@ -315,7 +316,8 @@ class StripeDouble:
         if intent["status"] != "succeeded":
             raise invalid("payment_intent_unexpected_state", "This intent has no successful charge to refund.")
         charge = self.objects[intent["latest_charge"]]
-        if charge["disputed"]:
+        contests = [one["status"] for one in self.all("dispute") if one["charge"] == charge["id"]]
+        if not set(contests) <= {"won", "warning_closed"}:
             raise invalid("charge_disputed", "The charge was charged back and cannot be refunded.")
         left = charge["amount"] - charge["amount_refunded"]
         if not left:
@@ -324,8 +326,9 @@ class StripeDouble:
             raise invalid("amount_too_large", f"Refund amount is greater than unrefunded amount on charge ({left}).")
         charge["amount_refunded"] += amount
         made = self.add(
-            "re", "refund", amount=amount, currency=charge["currency"], charge=charge["id"], status="succeeded",
-            payment_intent=intent["id"], metadata=values["metadata"], failure_reason=None,
+            "re", "refund", amount=amount, currency=charge["currency"], charge=charge["id"], failure_reason=None,
+            status="pending" if self.refunds_pending else "succeeded", payment_intent=intent["id"],
+            metadata=values["metadata"],
         )  # fmt: skip
         self.move(made, "refund", -amount, 0)
         self.announce("refund.created", made)

@@ -6,6 +6,7 @@ Amounts are what Stripe counts in: its smallest unit of a currency is our minor 
 
 import enum
 import uuid
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
@@ -46,6 +47,9 @@ def fetched_by(object_id: str) -> str | None:
     """Return the errand that fetches an object of Stripe, told by the prefix of its id; None: we do not follow it."""
     return _FETCHED_BY.get(object_id.partition("_")[0])
 
+
+RETURN: Final = "card_payment.returned"
+"""Kind of source of a refund that the clockwork proposes and approves: card money that no deposit takes."""
 
 CLEARING: Final = uuid.UUID("6f0c7f3c-9d1a-5e0e-8a53-0d8f5a4f9b11")
 
@@ -163,6 +167,27 @@ class NotChargeable(Conflict):
 
     def __init__(self, amount: Money) -> None:
         super().__init__(f"{amount}: a card takes {amount.currency} in steps of ten of its smallest unit. Pay by wire.")
+
+
+class CurrencyNotSettled(Conflict):
+    """Stripe would change the money before it is ours."""
+
+    code = "card_currency_not_settled"
+
+    def __init__(self, currency: str, allowed: Collection[str]) -> None:
+        named = ", ".join(sorted(allowed)) or "none"
+        super().__init__(
+            f"Cards are not charged in {currency} here: our account at Stripe would change it into another currency. "
+            f"Allowed: {named}. Pay the deposit by bank wire.",
+            currency=currency,
+            allowed=sorted(allowed),
+        )
+
+
+def check_currency(currency: str, *, allowed: Collection[str]) -> None:
+    """Refuse a currency in which our account at Stripe keeps no balance; raise `CurrencyNotSettled`."""
+    if currency not in allowed:
+        raise CurrencyNotSettled(currency, allowed)
 
 
 def check_amount(amount: Money) -> None:

@@ -15,9 +15,13 @@ from marketplace.lifecycle import Lifecycle
 from settlement.domain.ledger import Line
 
 BY_HAND: Final = frozenset(
-    {"unexplained", "bank_charges", "card_fees", "chargebacks", "commission", "vat", "fx_position", "fx_result"}
-)
-"""Names of the chart that a person may post to."""
+    {
+        "unexplained", "bank_charges", "card_fees", "chargebacks", "card_clearing", "commission", "vat", "fx_position",
+        "fx_result",
+    }
+)  # fmt: skip
+"""Names of the chart that a person may post to. `card_clearing`: card money that Stripe changed, against `fx_position`.
+"""
 
 
 class CorrectionState(enum.StrEnum):

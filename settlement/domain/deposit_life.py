@@ -26,13 +26,15 @@ class DepositStage(enum.StrEnum):
     REFUNDING = "refunding"
     RELEASED = "released"
     FORFEITED = "forfeited"
+    DISPUTED = "disputed"
 
 
 @dataclass(frozen=True, slots=True)
 class DepositFigures:
-    """What became of a deposit, minor units: received = held + applied + forfeited + refunding + released.
+    """What became of a deposit, minor units: received = held + applied + forfeited + refunding + released + disputed.
 
-    `received` is what came in less what was taken back; `refunding` is set aside and on its way.
+    `received` is what came in less what was taken back; `refunding` is set aside and on its way; `disputed` is what a
+    cardholder contests, or has got back that way for good.
     """
 
     received: int = 0
@@ -41,24 +43,27 @@ class DepositFigures:
     forfeited: int = 0
     refunding: int = 0
     released: int = 0
+    disputed: int = 0
 
     @property
     def adds_up(self) -> bool:
         """Whether nothing of what came in is missing and nothing came from nowhere."""
-        return self.received == self.held + self.applied + self.forfeited + self.refunding + self.released
+        gone = self.applied + self.forfeited + self.refunding + self.released + self.disputed
+        return self.received == self.held + gone
 
 
 def stage(figures: DepositFigures, *, required_minor: int) -> DepositStage:
     """Say where a deposit stands: money on its way back before money that is gone, before money that is here."""
-    if figures.refunding:
-        return DepositStage.REFUNDING
-    if figures.forfeited:
-        return DepositStage.FORFEITED
-    if figures.applied:
-        return DepositStage.APPLIED
-    if figures.held:
-        return DepositStage.HELD if figures.held >= required_minor else DepositStage.RECEIVED
-    return DepositStage.RELEASED if figures.released else DepositStage.REQUESTED
+    found = (
+        (figures.refunding, DepositStage.REFUNDING),
+        (figures.forfeited, DepositStage.FORFEITED),
+        (figures.applied, DepositStage.APPLIED),
+        (figures.held and figures.held >= required_minor, DepositStage.HELD),
+        (figures.disputed, DepositStage.DISPUTED),
+        (figures.held, DepositStage.RECEIVED),
+        (figures.released, DepositStage.RELEASED),
+    )
+    return next((one for amount, one in found if amount), DepositStage.REQUESTED)
 
 
 def release_due(*, regime: str, from_: Sequence[datetime]) -> datetime | None:

@@ -253,6 +253,36 @@ def relay(running):
     return outbox.deliver_due(running.sessions, running.subscriptions, clock=running.clock)
 
 
+@pytest.mark.parametrize("point", ["call", "answer", "end"])
+def test_a_worker_that_dies_around_the_copy_leaves_it_to_the_next(double, running, clock, monkeypatch, point):
+    """Before the call, between call and commit, and after: in the end the mirror holds the newest text, once."""
+    object.__setattr__(running.settings, "elasticsearch_url", double.url)
+    shelf = Shelf((running, lambda: None), clock)
+    shelf.put("1", "东海银行")
+    copy = search.ElasticEngine.copy
+
+    def last(engine, document):
+        if point == "call":
+            raise KeyboardInterrupt
+        copy(engine, document)
+        raise KeyboardInterrupt
+
+    if point == "end":
+        assert relay(running) == 1
+    else:
+        monkeypatch.setattr(search.ElasticEngine, "copy", last)
+        with pytest.raises(KeyboardInterrupt):
+            relay(running)
+        monkeypatch.setattr(search.ElasticEngine, "copy", copy)
+    shelf.put("1", "东海银行杭州分行")
+    clock.advance(minutes=5)
+    relay(running)
+    relay(running)
+    (found,) = double.indices["npl-search-1"].values()
+    assert found["content"] == "东海银行杭州分行"
+    assert shelf.keys("杭州") == ["1"]
+
+
 def test_an_old_copy_never_overwrites_a_newer_one(double, running, clock, sessions):
     object.__setattr__(running.settings, "elasticsearch_url", double.url)
     shelf = Shelf((running, lambda: None), clock)

@@ -1,6 +1,7 @@
 """Webhooks against a real receiver on loopback: signed, once, again after failures, never to private addresses."""
 
 import base64
+import dataclasses
 import hashlib
 import hmac
 import http.server
@@ -21,6 +22,7 @@ from marketplace import runtime, tasks
 from marketplace.webhooks import domain, sending, service
 from marketplace.webhooks.tasks import SEND_DUE
 from tests.conftest import make_settings
+from tests.mortal import mortal_call
 
 MESSAGE = uuid.UUID(int=1)
 FORK = multiprocessing.get_context("fork")
@@ -238,6 +240,43 @@ def test_a_sender_killed_during_its_call_is_followed_by_another_under_the_same_i
     assert message(sessions) == (2, 1, True, False)
     first, second = (headers["webhook-id"] for headers, _ in receiver.heard)
     assert first == second
+
+
+@pytest.mark.parametrize(("point", "heard", "first"), [
+    ("intent", 0, (0, 0, False, False)), ("call", 0, (1, 0, False, False)), ("answer", 1, (1, 0, False, False)),
+    ("outcome", 1, (1, 0, False, False)), ("end", 1, (1, 1, True, False)),
+])  # fmt: skip
+def test_a_sender_killed_at_each_step_tells_it_again_or_never_under_another_id(
+    receiver, endpoint, tell, send, running, sessions, clock, point, heard, first
+):
+    tell()
+
+    def die(here):
+        if here == point:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def body():
+        mortal = [
+            dataclasses.replace(
+                one, periodic=tuple(mortal_call(work, die) if work is SEND_DUE else work for work in one.periodic)
+            )
+            for one in running.modules
+        ]
+        built = runtime.build(running.settings, mortal, clock=clock)
+        runtime.install(built)
+        tasks.perform(built, "webhooks.send_due")
+        die("end")
+
+    process = FORK.Process(target=body)
+    process.start()
+    process.join(60)
+    assert process.exitcode == -signal.SIGKILL
+    assert (len(receiver.heard), message(sessions)) == (heard, first)
+    clock.advance(seconds=sending.LEASE.total_seconds())
+    assert send() == int(point != "end")
+    assert message(sessions)[1:] == (1, True, False)
+    assert len({headers["webhook-id"] for headers, _ in receiver.heard}) == 1
+    assert len(receiver.heard) == heard + int(point != "end")
 
 
 def test_a_message_that_kills_every_sender_is_given_up(receiver, endpoint, tell, send, sessions, clock):

@@ -31,6 +31,7 @@ def stripe() -> StripeDouble:
 def settings(database, tmp_path, stripe):
     """The rail is on, and asks the double."""
     keys = {"STRIPE_API_KEY": "sk_test_x", "STRIPE_WEBHOOK_SECRET": stripe.secret, "STRIPE_API_BASE": stripe.base}
+    keys["STRIPE_CURRENCIES"] = "CNY,EUR,JPY,KWD"
     return make_settings(database, tmp_path / "files", **keys)
 
 

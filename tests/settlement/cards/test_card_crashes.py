@@ -14,16 +14,21 @@ import pytest
 
 from settlement import card_client
 from settlement.domain import cards as kinds
+from tests import mortal
 from tests.conftest import KEY
 from tests.settlement.cards.conftest import DEPOSIT
 
 ROOT = Path(__file__).resolve().parents[3]
-POINTS = ("intent", "call", "answer", "outcome", "end")
+POINTS = (*mortal.POINTS, "end")
 PATHS = {
     kinds.MAKE_CUSTOMER: "/v1/customers", kinds.MAKE_INTENT: "/v1/payment_intents",
     kinds.CANCEL_INTENT: "/v1/payment_intents/[^/]+/cancel", kinds.MAKE_REFUND: "/v1/refunds",
 }  # fmt: skip
-DEEDS = (*PATHS, kinds.FETCH_PAYMENT, kinds.FETCH_DISPUTE, kinds.FETCH_PAYOUT, kinds.LIST_BALANCE)
+LOOKS = (
+    kinds.FETCH_PAYMENT, kinds.FETCH_REFUND, kinds.FETCH_DISPUTE, kinds.FETCH_PAYOUT, kinds.LIST_BALANCE,
+    kinds.LIST_DISPUTES,
+)  # fmt: skip
+DEEDS = (*PATHS, *LOOKS)
 
 
 @pytest.fixture(scope="module")
@@ -67,15 +72,23 @@ def deed(cards, kind):
 
 
 def notice(cards, mine, kind) -> None:
-    """Something has happened at Stripe, and its event has come (of the balance, the clockwork has asked)."""
+    """Something has happened at Stripe, and its event has come (of lists, the clockwork has asked)."""
     payment = cards.opened(mine) if kind == kinds.FETCH_PAYMENT else cards.paid(mine)
     if kind == kinds.FETCH_PAYMENT:
         cards.stripe.pay(payment["intent_id"])
     elif kind == kinds.FETCH_DISPUTE:
         cards.stripe.dispute(payment["intent_id"])
+    elif kind == kinds.FETCH_REFUND:
+        cards.stripe.refunds_pending = True
+        cards.release(mine)
+        cards.run()
+        cards.stripe.end_refund(cards.stripe.all("refund")[0]["id"], "succeeded")
     elif kind == kinds.FETCH_PAYOUT:
         cards.stripe.end_payout(cards.stripe.pay_out()["id"], "paid")
     else:
+        if kind == kinds.LIST_DISPUTES:
+            cards.stripe.now = int(cards.clock.now().timestamp())
+            cards.stripe.dispute(payment["intent_id"], inquiry=True)
         cards.stripe.take_fee(5_00)
         with cards.running.sessions.begin() as session:
             cards.running.periodic["settlement.sweep_stripe"].run(session, cards.clock.now())
@@ -97,10 +110,11 @@ def check(cards, mine, kind) -> None:
         cards.stripe.pay(payment["intent_id"])
         cards.deliver()
     cards.sweep()
-    held = {kinds.CANCEL_INTENT: 0, kinds.MAKE_REFUND: 0, kinds.FETCH_DISPUTE: 0}.get(kind, DEPOSIT)
+    gone = {kinds.CANCEL_INTENT, kinds.MAKE_REFUND, kinds.FETCH_REFUND, kinds.FETCH_DISPUTE, kinds.LIST_DISPUTES}
+    held = 0 if kind in gone else DEPOSIT
     assert cards.held(mine) == held
     assert cards.covered(mine) is bool(held)
-    if kind == kinds.MAKE_REFUND:
+    if kind in {kinds.MAKE_REFUND, kinds.FETCH_REFUND}:
         assert [one["amount"] for one in cards.stripe.all("refund")] == [DEPOSIT]
         assert [one["state"] for one in cards.finance.ok("GET", "/payment-orders")["items"]] == ["settled"]
     if kind == kinds.FETCH_PAYOUT:

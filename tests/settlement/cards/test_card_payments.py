@@ -82,31 +82,6 @@ def test_only_what_is_missing_is_asked_for(cards, people) -> None:
     cards.books_are_square()
 
 
-def test_money_that_comes_too_late_or_twice_waits_and_goes_back(cards) -> None:
-    """A wire covers the deposit while the card payment is open; then the card is charged all the same."""
-    mine = cards.registration()
-    payment = cards.opened(mine)
-    paper = cards.statement()
-    paper.line(DEPOSIT, mine.reference)
-    cards.finance.ok("POST", "/bank-statements", 201, **paper.upload())
-    cards.stripe.pay(payment["intent_id"])
-    cards.deliver()
-    after = cards.payment(payment["id"])
-    assert (after["state"], after["note"][:20]) == ("received", "The deposit was full")
-    assert cards.held(mine) == DEPOSIT
-    order = cards.finance.ok("POST", f"/card-payments/{payment['id']}/refund", 201, json={"reason": "paid twice"})
-    assert (order["rail"], order["payee_account"]) == ("stripe", payment["intent_id"])
-    answer = cards.finance.post(f"/card-payments/{payment['id']}/refund", json={"reason": "again"})
-    assert answer.get_json()["code"] == "nothing_unapplied"
-    cards.api.as_(cards.people.admin).ok("POST", f"/payment-orders/{order['id']}/approve")
-    cards.run()
-    cards.sweep()
-    assert cards.order(order["id"])["state"] == "settled"
-    assert cards.balance("unapplied") == 0
-    assert cards.clearing() == []
-    cards.books_are_square()
-
-
 def test_a_payment_is_given_up_unless_it_was_paid_first(cards) -> None:
     payment = cards.opened(cards.registration())
     cards.buyer.ok("POST", f"/card-payments/{payment['id']}/cancel", 202)

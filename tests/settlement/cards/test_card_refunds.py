@@ -54,10 +54,10 @@ def test_part_by_card_part_by_wire_each_goes_back_its_way(cards) -> None:
     cards.books_are_square()
 
 
-def test_a_pending_refund_settles_when_stripe_says_so(cards, monkeypatch) -> None:
+def test_a_pending_refund_settles_when_stripe_says_so(cards) -> None:
     mine = cards.registration()
     cards.paid(mine)
-    pending(cards, monkeypatch)
+    cards.stripe.refunds_pending = True
     (order,) = cards.release(mine)
     cards.run()
     assert cards.order(order["id"])["state"] == "sent"
@@ -69,18 +69,6 @@ def test_a_pending_refund_settles_when_stripe_says_so(cards, monkeypatch) -> Non
     cards.sweep()
     assert cards.order(order["id"])["state"] == "settled", "its event never came; the sweep found out"
     assert cards.clearing() == []
-
-
-def pending(cards, monkeypatch) -> None:
-    """Refunds of the double take their time."""
-    made = cards.stripe.refund
-
-    def slowly(values):
-        refund = made(values)
-        refund["status"] = "pending"
-        return refund
-
-    monkeypatch.setattr(cards.stripe, "refund", slowly)
 
 
 def test_a_refund_that_fails_after_it_succeeded_goes_by_wire(cards) -> None:

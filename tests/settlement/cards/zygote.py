@@ -14,47 +14,25 @@ from typing import Any
 import wsgi
 from marketplace import errands, runtime
 from marketplace.clock import FixedClock
-from marketplace.errands import Kind
 from marketplace.settings import Settings
-
-
-def mortal(kind: Kind, point: str, ended: list[bool]) -> Kind:
-    """The same errand, with its death at a point."""
-
-    def die(here: str) -> None:
-        if here == point:
-            os.kill(os.getpid(), 9)
-
-    def prepare(session: Any, subject: str, **more: Any) -> Any:
-        plan = kind.prepare(session, subject, **more)
-        session.flush()
-        die("intent")
-        return plan
-
-    def call(plan: Any) -> Any:
-        die("call")
-        outcome = kind.call(plan)
-        die("answer")
-        return outcome
-
-    def record(session: Any, plan: Any, **more: Any) -> None:
-        kind.record(session, plan, **more)
-        session.flush()
-        die("outcome")
-        ended.append(True)
-
-    return Kind(prepare, call, record)
+from tests.mortal import mortal
 
 
 def work(order: dict[str, Any]) -> None:
     clock = FixedClock(datetime.fromisoformat(order["at"]))
     built = runtime.build(Settings.from_environment(order["settings"]), wsgi.MODULES, clock=clock)
     runtime.install(built)
-    ended: list[bool] = []
-    kinds = built.errands | {order["kind"]: mortal(built.errands[order["kind"]], order["point"], ended)}
-    while errands.run_one(built.sessions, kinds, clock=clock):
-        if ended and order["point"] == "end":
+    done: list[str] = []
+
+    def die(here: str) -> None:
+        done.append(here)
+        if here == order["point"]:
             os.kill(os.getpid(), 9)
+
+    kinds = built.errands | {order["kind"]: mortal(built.errands[order["kind"]], die)}
+    while errands.run_one(built.sessions, kinds, clock=clock):
+        if "outcome" in done:
+            die("end")
 
 
 for line in sys.stdin:

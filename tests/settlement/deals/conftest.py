@@ -77,6 +77,17 @@ class Sale:
     numbers: Any = field(default_factory=lambda: itertools.count(1))
     head: int = 0
 
+    def register(self, session: Any, name: str, organisation_id: Any) -> None:
+        """An organisation is an approved bidder of the listing."""
+        registration = Registration(
+            id=db.new_id(), listing_id=self.listing_id, organisation_id=organisation_id,
+            state=auctions.RegistrationState.APPROVED, bidder_code=f"K{len(self.registrations)}",
+            reference=new_reference(ReferenceKind.DEPOSIT), deposit_minor=DEPOSIT, currency="CNY",
+            applied_at=self.clock.now(),
+        )  # fmt: skip
+        session.add(registration)
+        self.registrations[name], self.references[name] = registration.id, registration.reference
+
     def statement(self, *lines: tuple[int, str, str]) -> Any:
         """Import a bank statement of (minor units, remittance, counterparty) lines."""
         rows = ["date,amount,balance,remittance,counterparty,counterparty account,reference"]
@@ -151,8 +162,8 @@ class Sale:
 
 
 @pytest.fixture
-def sale(api, people, sessions, clock, work, deliver) -> Sale:
-    """Five cases sold at auction; the three bidders' deposits are held."""
+def unpaid_sale(api, people, sessions, clock, work, deliver) -> Sale:
+    """Five cases sold at auction; the three bidders have paid nothing yet."""
     sale = Sale(api, people, sessions, clock, work)
     rows = ["case_key,borrower,principal,interest,days_past_due"]
     rows += [f"LN{n},张三{n},{n * 1000}.33,{n}.10,{100 + n}" for n in (1, 2, 10, 3, 4)]
@@ -168,15 +179,15 @@ def sale(api, people, sessions, clock, work, deliver) -> Sale:
         session.flush()
         auction = make_auction(listing, at=clock.now())
         session.add(auction)
-        for number, name in enumerate(("buyer", "other_buyer", "third_buyer")):
-            registration = Registration(
-                id=db.new_id(), listing_id=listing.id, organisation_id=getattr(people, name).organisation_id,
-                state=auctions.RegistrationState.APPROVED, bidder_code=f"K{number}",
-                reference=new_reference(ReferenceKind.DEPOSIT), deposit_minor=DEPOSIT, currency="CNY",
-                applied_at=clock.now(),
-            )  # fmt: skip
-            session.add(registration)
-            sale.registrations[name], sale.references[name] = registration.id, registration.reference
         sale.package_id, sale.listing_id, sale.auction_id = row.id, listing.id, auction.id
-    sale.statement(*((DEPOSIT, f"保证金 {reference}", name) for name, reference in sale.references.items()))
+        for name in ("buyer", "other_buyer", "third_buyer"):
+            sale.register(session, name, getattr(people, name).organisation_id)
     return sale
+
+
+@pytest.fixture
+def sale(unpaid_sale) -> Sale:
+    """Five cases sold at auction; the three bidders' deposits are held."""
+    payments = ((DEPOSIT, f"保证金 {reference}", name) for name, reference in unpaid_sale.references.items())
+    unpaid_sale.statement(*payments)
+    return unpaid_sale

@@ -25,6 +25,8 @@ AT = datetime(2026, 3, 2, 9, tzinfo=UTC)
         ({"received": 100, "released": 100}, DepositStage.RELEASED),
         ({"received": 100, "forfeited": 100}, DepositStage.FORFEITED),
         ({"received": 101, "forfeited": 100, "refunding": 1}, DepositStage.REFUNDING),
+        ({"received": 100, "held": 99, "disputed": 1}, DepositStage.DISPUTED),
+        ({"received": 200, "held": 100, "disputed": 100}, DepositStage.HELD),
         ({"received": 101, "forfeited": 100, "released": 1}, DepositStage.FORFEITED),
     ],
 )
@@ -34,10 +36,9 @@ def test_stages(parts, found) -> None:
     assert stage(figures, required_minor=100) is found
 
 
-@given(st.tuples(PARTS, PARTS, PARTS, PARTS, PARTS), st.integers(-5, 5))
+@given(st.tuples(*[PARTS] * 6), st.integers(-5, 5))
 def test_a_missing_cent_shows(parts, off) -> None:
-    held, applied, forfeited, refunding, released = parts
-    figures = DepositFigures(sum(parts) + off, held, applied, forfeited, refunding, released)
+    figures = DepositFigures(sum(parts) + off, *parts)
     assert figures.adds_up == (off == 0)
 
 

@@ -15,7 +15,7 @@ TABLES = [
     [[cell.strip() for cell in line.strip("|").split("|")] for line in block.splitlines()[2:]]
     for block in re.findall(r"(?:^\|.*\n)+", PAGE, re.MULTILINE)
 ]
-STEPS, CASES, KINDS, ENTRIES, TRUE_UP = TABLES
+STEPS, CASES, KINDS, ENTRIES, TRUE_UP, CALLS = TABLES
 
 
 def cents(text: str) -> int:
@@ -40,6 +40,12 @@ def test_the_tables_add_up():
     assert all(sum(amount for _, amount in lines) == 0 for _, lines in printed(ENTRIES))
     assert all(cents(buyer) == -cents(seller) for _, buyer, seller in TRUE_UP)
     assert sum(cents(buyer) for _, buyer, _ in TRUE_UP[:-1]) == cents(TRUE_UP[-1][1])
+
+
+def test_the_test_of_each_call_to_the_outside_is_there():
+    named = {row[3].strip("`") for row in CALLS} - {"nothing to lose"}
+    found = {path.stem for path in (ROOT / "tests").rglob("test_*.py")}
+    assert named <= found
 
 
 def test_the_document_of_the_page_is_one():
