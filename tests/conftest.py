@@ -5,6 +5,7 @@ that need `../shared/data` skip and say so when it is absent.
 """
 
 import base64
+import functools
 import os
 import shutil
 import tempfile
@@ -20,18 +21,19 @@ import pytest
 from alembic import command
 from alembic.config import Config
 from flask import Flask
-from sqlalchemy import NullPool, create_engine
+from sqlalchemy import Engine, NullPool, create_engine, event, make_url
 from sqlalchemy.orm import Session, sessionmaker
 
 import wsgi
 from marketplace import app as application
-from marketplace import embedded, errands, jobs, outbox, runtime, tasks
+from marketplace import db, embedded, errands, jobs, outbox, runtime, tasks
 from marketplace.settings import Settings
-from tests.people import people as people  # noqa: PLC0414 - a fixture for everybody
+from tests.people import People, found
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED_DATA = Path(os.environ.get("SHARED_DATA", ROOT.parent / "shared" / "data"))
 TEMPLATE = "template_marketplace"
+PEOPLED = "peopled"
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 KEY = base64.b64encode(bytes(range(32))).decode()
 
@@ -98,13 +100,36 @@ def empty_database() -> Iterator[str]:
 
 
 @pytest.fixture
-def database() -> Iterator[str]:
-    """URL of a fresh database with every migration applied."""
-    yield from _fresh(f"TEMPLATE {TEMPLATE} STRATEGY FILE_COPY")
+def database(request: pytest.FixtureRequest) -> Iterator[str]:
+    """URL of a fresh database with every migration applied, and with `people` in it for a test that asks for them."""
+    peopled = "people" in request.fixturenames and request.getfixturevalue("clock").now() == NOW
+    yield from _fresh(f"TEMPLATE {_peopled()[0] if peopled else TEMPLATE} STRATEGY FILE_COPY", PEOPLED * peopled)
 
 
-def _fresh(options: str) -> Iterator[str]:
-    server, name = os.environ["TEST_DATABASE_URL"], f"t_{uuid.uuid4().hex}"
+@functools.cache
+def _peopled() -> tuple[str, People]:
+    """A template with everybody in it, made once a process: to found them for each test takes longer than to copy."""
+    server, name = os.environ["TEST_DATABASE_URL"], f"{TEMPLATE}_{PEOPLED}_{uuid.uuid4().hex}"
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} STRATEGY FILE_COPY")
+    built = runtime.build(make_settings(_named(server, name), Path("unused")), wsgi.MODULES)
+    with built.sessions.begin() as opened:
+        everybody = found(opened, at=NOW)
+    built.engine.dispose()
+    return name, everybody
+
+
+@pytest.fixture
+def people(database: str, sessions: sessionmaker[Session], clock: "MovableClock") -> People:
+    """Everybody, committed."""
+    if PEOPLED in database:
+        return _peopled()[1]
+    with sessions.begin() as opened:
+        return found(opened, at=clock.now())
+
+
+def _fresh(options: str, kind: str = "") -> Iterator[str]:
+    server, name = os.environ["TEST_DATABASE_URL"], f"t_{kind}_{uuid.uuid4().hex}"
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name} {options}")
         yield _named(server, name)
@@ -151,10 +176,38 @@ def settings(database: str, tmp_path: Path) -> Settings:
 @pytest.fixture
 def running(settings: Settings, clock: MovableClock) -> Iterator[runtime.Runtime]:
     """The runtime of this test, installed; its clock is `clock`."""
-    built = runtime.build(settings, wsgi.MODULES, clock=clock)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(db, "make_engine", _engine)
+        built = runtime.build(settings, wsgi.MODULES, clock=clock)
     runtime.install(built)
     yield built
     built.engine.dispose()
+
+
+_make_engine = db.make_engine
+_connected: dict[str, Any] = {}
+"""Where the connections of `_shared_engine` go: to the database of the test that runs."""
+
+
+def _engine(settings: Settings, *, ping: bool) -> Engine:
+    """An engine over the pool and the compiled statements that one process has, with listeners of this test alone.
+
+    SQLAlchemy keeps what it compiled by engine; with a new one for each test, a sixth of the suite was compiling.
+    """
+    _connected["dbname"] = make_url(settings.database_url).database
+    return _shared_engine(settings.database_pool_size, ping).execution_options()
+
+
+@functools.cache
+def _shared_engine(pool_size: int, ping: bool) -> Engine:
+    server = make_settings(os.environ["TEST_DATABASE_URL"], Path("unused"), DATABASE_POOL_SIZE=str(pool_size))
+    shared = _make_engine(server, ping=ping)
+
+    @event.listens_for(shared, "do_connect")
+    def elsewhere(_dialect: Any, _record: Any, _positional: Any, parameters: dict[str, Any]) -> None:
+        parameters |= _connected
+
+    return shared
 
 
 @pytest.fixture
