@@ -33,7 +33,6 @@ from tests.people import People, found
 ROOT = Path(__file__).resolve().parent.parent
 SHARED_DATA = Path(os.environ.get("SHARED_DATA", ROOT.parent / "shared" / "data"))
 TEMPLATE = "template_marketplace"
-PEOPLED = "peopled"
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 KEY = base64.b64encode(bytes(range(32))).decode()
 
@@ -100,36 +99,49 @@ def empty_database() -> Iterator[str]:
 
 
 @pytest.fixture
-def database(request: pytest.FixtureRequest) -> Iterator[str]:
-    """URL of a fresh database with every migration applied, and with `people` in it for a test that asks for them."""
-    peopled = "people" in request.fixturenames and request.getfixturevalue("clock").now() == NOW
-    yield from _fresh(f"TEMPLATE {_peopled()[0] if peopled else TEMPLATE} STRATEGY FILE_COPY", PEOPLED * peopled)
+def database(template: str) -> Iterator[str]:
+    """URL of a fresh database with every migration applied, and with what `template` says in it."""
+    yield from _fresh(f"TEMPLATE {template} STRATEGY FILE_COPY")
+
+
+@pytest.fixture
+def template(request: pytest.FixtureRequest) -> str:
+    """What this test's database is a copy of: one with `people` in it when the test asks for them at the usual time."""
+    if "people" in request.fixturenames and request.getfixturevalue("clock").now() == NOW:
+        return peopled()[0]
+    return TEMPLATE
 
 
 @functools.cache
-def _peopled() -> tuple[str, People]:
+def peopled() -> tuple[str, People]:
     """A template with everybody in it, made once a process: to found them for each test takes longer than to copy."""
-    server, name = os.environ["TEST_DATABASE_URL"], f"{TEMPLATE}_{PEOPLED}_{uuid.uuid4().hex}"
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} STRATEGY FILE_COPY")
-    built = runtime.build(make_settings(_named(server, name), Path("unused")), wsgi.MODULES)
+    name, url = keep_copy(TEMPLATE)
+    built = runtime.build(make_settings(url, Path("unused")), wsgi.MODULES)
     with built.sessions.begin() as opened:
         everybody = found(opened, at=NOW)
     built.engine.dispose()
     return name, everybody
 
 
+def keep_copy(template: str) -> tuple[str, str]:
+    """Make a template out of another, to be filled; return its name and its URL."""
+    server, name = os.environ["TEST_DATABASE_URL"], f"template_{uuid.uuid4().hex}"
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
+    return name, _named(server, name)
+
+
 @pytest.fixture
-def people(database: str, sessions: sessionmaker[Session], clock: "MovableClock") -> People:
+def people(template: str, sessions: sessionmaker[Session], clock: "MovableClock") -> People:
     """Everybody, committed."""
-    if PEOPLED in database:
-        return _peopled()[1]
+    if template != TEMPLATE:
+        return peopled()[1]
     with sessions.begin() as opened:
         return found(opened, at=clock.now())
 
 
-def _fresh(options: str, kind: str = "") -> Iterator[str]:
-    server, name = os.environ["TEST_DATABASE_URL"], f"t_{kind}_{uuid.uuid4().hex}"
+def _fresh(options: str) -> Iterator[str]:
+    server, name = os.environ["TEST_DATABASE_URL"], f"t_{uuid.uuid4().hex}"
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name} {options}")
         yield _named(server, name)
@@ -227,7 +239,12 @@ _applications: dict[tuple[Any, ...], Flask] = {}
 
 @pytest.fixture
 def app(running: runtime.Runtime) -> Flask:
-    """The application over `running`: it finds its runtime anew at each request, so one a process serves every test."""
+    """The application over `running`."""
+    return app_over(running)
+
+
+def app_over(running: runtime.Runtime) -> Flask:
+    """An application; it finds its runtime anew at each request, so one a process serves every test."""
     settings = running.settings
     kind = (settings.max_upload_bytes, settings.secret_key, settings.trusted_proxies)
     if kind not in _applications:
@@ -238,27 +255,21 @@ def app(running: runtime.Runtime) -> Flask:
 @pytest.fixture
 def work(running: runtime.Runtime) -> Callable[[], None]:
     """Run jobs and outbox until nothing is due; a job that failed for a reason of ours fails the test."""
+    return functools.partial(work_off, running)
 
-    def run() -> None:
-        for _ in range(50):
-            done = jobs.run_due(running.sessions, running.works, clock=running.clock)
-            done += outbox.deliver_due(running.sessions, running.subscriptions, clock=running.clock)
-            done += errands.run_due(running.sessions, running.errands, clock=running.clock)
-            if not done:
-                break
-        with running.sessions() as opened:
-            broken = (
-                opened.connection()
-                .exec_driver_sql(
-                    "SELECT handler || ': ' || last_error FROM outbox_deliveries "
-                    "WHERE attempts > 0 AND delivered_at IS NULL"
-                )
-                .scalars()
-                .all()
-            )
-        assert not broken, broken
 
-    return run
+def work_off(running: runtime.Runtime) -> None:
+    """What the fixture `work` does."""
+    for _ in range(50):
+        done = jobs.run_due(running.sessions, running.works, clock=running.clock)
+        done += outbox.deliver_due(running.sessions, running.subscriptions, clock=running.clock)
+        done += errands.run_due(running.sessions, running.errands, clock=running.clock)
+        if not done:
+            break
+    query = "SELECT handler || ': ' || last_error FROM outbox_deliveries WHERE attempts > 0 AND delivered_at IS NULL"
+    with running.sessions() as opened:
+        broken = opened.connection().exec_driver_sql(query).scalars().all()
+    assert not broken, broken
 
 
 @pytest.fixture

@@ -1,8 +1,12 @@
 """A sale on its way: a frozen package that was auctioned, and three bidders whose deposits came in by bank."""
 
+import copy
+import functools
 import importlib.util
 import io
 import itertools
+import shutil
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -10,15 +14,17 @@ from typing import Any
 
 import pytest
 
+import wsgi
 from auctions import service as auctions
 from auctions.award_models import Award
 from auctions.domain.awards import AwardTerms
 from auctions.events import AuctionAwarded, AuctionFailed
 from auctions.models import Auction, Listing, Registration
-from marketplace import db, outbox
+from marketplace import db, outbox, runtime
 from marketplace.actor import SYSTEM
 from marketplace.packages import service as packages
 from settlement.domain.references import ReferenceKind, new_reference
+from tests.conftest import TEMPLATE, Client, MovableClock, app_over, keep_copy, make_settings, peopled, work_off
 
 _SPEC = importlib.util.spec_from_file_location("cases_conftest", Path(__file__).parents[2] / "cases" / "conftest.py")
 _CASES = importlib.util.module_from_spec(_SPEC)
@@ -150,10 +156,58 @@ class Sale:
             return session.execute(text(query), values).all()
 
 
+@dataclass(frozen=True)
+class Kept:
+    """A sale as one process keeps it: the template with its rows, the folder with its files, what is known of it."""
+
+    template: str
+    files: Path
+    known: dict[str, Any]
+
+
+@functools.cache
+def _kept(files: Path) -> Kept:
+    """Make a sale in a database of its own: for each test anew it would take ten times as long as its copy."""
+    name, url = keep_copy(peopled()[0])
+    running = runtime.build(make_settings(url, files), wsgi.MODULES, clock=MovableClock())
+    runtime.install(running)
+    work = functools.partial(work_off, running)
+    sale = Sale(Client(app_over(running)), peopled()[1], running.sessions, running.clock, work)
+    make_sale(sale, _CASES.delivering(sale.api, sale.people, work))
+    running.engine.dispose()
+    known = ("package_id", "listing_id", "auction_id", "registrations", "references", "head")
+    return Kept(name, files, {attribute: getattr(sale, attribute) for attribute in known})
+
+
 @pytest.fixture
-def sale(api, people, sessions, clock, work, deliver) -> Sale:
+def kept(tmp_path_factory) -> Callable[[], Kept]:
+    """The sale of this process, made when it is first asked for."""
+    return lambda: _kept(tmp_path_factory.getbasetemp() / "sale")
+
+
+@pytest.fixture
+def template(request, template, kept):
+    """A database with the sale in it for a test that asks for one, if `people` are in that from which it is made."""
+    return kept().template if "sale" in request.fixturenames and template == peopled()[0] else template
+
+
+@pytest.fixture
+def sale(request, template, running, api, people, sessions, clock, work, deliver) -> Sale:
     """Five cases sold at auction; the three bidders' deposits are held."""
     sale = Sale(api, people, sessions, clock, work)
+    if template in {TEMPLATE, peopled()[0]}:
+        make_sale(sale, deliver)
+        return sale
+    kept = request.getfixturevalue("kept")()
+    vars(sale).update(copy.deepcopy(kept.known))
+    next(sale.numbers)
+    shutil.copytree(kept.files, running.settings.files_path, dirs_exist_ok=True)
+    return sale
+
+
+def make_sale(sale: Sale, deliver: Any) -> None:
+    """List, auction and pay the deposits, as `sale` has it."""
+    api, people, sessions, clock = sale.api, sale.people, sale.sessions, sale.clock
     rows = ["case_key,borrower,principal,interest,days_past_due"]
     rows += [f"LN{n},张三{n},{n * 1000}.33,{n}.10,{100 + n}" for n in (1, 2, 10, 3, 4)]
     deliver("\n".join(rows) + "\n")
@@ -179,4 +233,3 @@ def sale(api, people, sessions, clock, work, deliver) -> Sale:
             sale.registrations[name], sale.references[name] = registration.id, registration.reference
         sale.package_id, sale.listing_id, sale.auction_id = row.id, listing.id, auction.id
     sale.statement(*((DEPOSIT, f"保证金 {reference}", name) for name, reference in sale.references.items()))
-    return sale
