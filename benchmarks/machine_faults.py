@@ -35,10 +35,10 @@ def found(place: Path, command: list[str]) -> bool:
 
 def planted(text: str, fault: dict[str, Any]) -> str:
     """Return a file with a fault in it; end when the file has changed so that there is no place for it."""
-    for old, new in fault["edits"]:
-        if old not in text:
-            raise SystemExit(f"nothing to replace in {fault['file']}: {old}")
-        text = text.replace(old, new, 1)
+    for edit in (fault, *fault.get("also", ())):
+        if edit["old"] not in text:
+            raise SystemExit(f"nothing to replace in {fault['file']}: {edit['old']}")
+        text = text.replace(edit["old"], edit["new"], 1)
     return text
 
 

@@ -83,6 +83,17 @@ class Sale:
     numbers: Any = field(default_factory=lambda: itertools.count(1))
     head: int = 0
 
+    def register(self, session: Any, name: str, organisation_id: Any) -> None:
+        """An organisation is an approved bidder of the listing."""
+        registration = Registration(
+            id=db.new_id(), listing_id=self.listing_id, organisation_id=organisation_id,
+            state=auctions.RegistrationState.APPROVED, bidder_code=f"K{len(self.registrations)}",
+            reference=new_reference(ReferenceKind.DEPOSIT), deposit_minor=DEPOSIT, currency="CNY",
+            applied_at=self.clock.now(),
+        )  # fmt: skip
+        session.add(registration)
+        self.registrations[name], self.references[name] = registration.id, registration.reference
+
     def statement(self, *lines: tuple[int, str, str]) -> Any:
         """Import a bank statement of (minor units, remittance, counterparty) lines."""
         rows = ["date,amount,balance,remittance,counterparty,counterparty account,reference"]
@@ -173,7 +184,8 @@ def _kept(files: Path) -> Kept:
     runtime.install(running)
     work = functools.partial(work_off, running)
     sale = Sale(Client(app_over(running)), peopled()[1], running.sessions, running.clock, work)
-    make_sale(sale, _CASES.delivering(sale.api, sale.people, work))
+    sell_at_auction(sale, _CASES.delivering(sale.api, sale.people, work))
+    pay_deposits(sale)
     running.engine.dispose()
     known = ("package_id", "listing_id", "auction_id", "registrations", "references", "head")
     return Kept(name, files, {attribute: getattr(sale, attribute) for attribute in known})
@@ -188,30 +200,39 @@ def kept(tmp_path_factory) -> Callable[[], Kept]:
 @pytest.fixture
 def template(request, template, kept):
     """A database with the sale in it for a test that asks for one, if `people` are in that from which it is made."""
-    return kept().template if "sale" in request.fixturenames and template == peopled()[0] else template
+    wanted = "sale" in request.fixturenames and "unpaid_sale" not in request.fixturenames
+    return kept().template if wanted and template == peopled()[0] else template
 
 
 @pytest.fixture
-def sale(request, template, running, api, people, sessions, clock, work, deliver) -> Sale:
-    """Five cases sold at auction; the three bidders' deposits are held."""
+def unpaid_sale(api, people, sessions, clock, work, deliver) -> Sale:
+    """Five cases sold at auction; the three bidders have paid nothing yet."""
     sale = Sale(api, people, sessions, clock, work)
+    sell_at_auction(sale, deliver)
+    return sale
+
+
+@pytest.fixture
+def sale(request, template, running, api, people, sessions, clock, work) -> Sale:
+    """Five cases sold at auction; the three bidders' deposits are held."""
     if template in {TEMPLATE, peopled()[0]}:
-        make_sale(sale, deliver)
+        sale = request.getfixturevalue("unpaid_sale")
+        pay_deposits(sale)
         return sale
-    kept = request.getfixturevalue("kept")()
+    sale, kept = Sale(api, people, sessions, clock, work), request.getfixturevalue("kept")()
     vars(sale).update(copy.deepcopy(kept.known))
     next(sale.numbers)
     shutil.copytree(kept.files, running.settings.files_path, dirs_exist_ok=True)
     return sale
 
 
-def make_sale(sale: Sale, deliver: Any) -> None:
-    """List, auction and pay the deposits, as `sale` has it."""
-    api, people, sessions, clock = sale.api, sale.people, sale.sessions, sale.clock
+def sell_at_auction(sale: Sale, deliver: Any) -> None:
+    """What `unpaid_sale` has."""
+    people, sessions, clock = sale.people, sale.sessions, sale.clock
     rows = ["case_key,borrower,principal,interest,days_past_due"]
     rows += [f"LN{n},张三{n},{n * 1000}.33,{n}.10,{100 + n}" for n in (1, 2, 10, 3, 4)]
     deliver("\n".join(rows) + "\n")
-    seller = api.as_(people.seller)
+    seller = sale.api.as_(people.seller)
     package = seller.ok("POST", "/packages", 201, json={"name": "第一期", "filter": {}})
     seller.ok("POST", f"/packages/{package['id']}/freeze", json={"cut_off_on": "2026-01-31"})
     with sessions.begin() as session:
@@ -222,14 +243,11 @@ def make_sale(sale: Sale, deliver: Any) -> None:
         session.flush()
         auction = make_auction(listing, at=clock.now())
         session.add(auction)
-        for number, name in enumerate(("buyer", "other_buyer", "third_buyer")):
-            registration = Registration(
-                id=db.new_id(), listing_id=listing.id, organisation_id=getattr(people, name).organisation_id,
-                state=auctions.RegistrationState.APPROVED, bidder_code=f"K{number}",
-                reference=new_reference(ReferenceKind.DEPOSIT), deposit_minor=DEPOSIT, currency="CNY",
-                applied_at=clock.now(),
-            )  # fmt: skip
-            session.add(registration)
-            sale.registrations[name], sale.references[name] = registration.id, registration.reference
         sale.package_id, sale.listing_id, sale.auction_id = row.id, listing.id, auction.id
+        for name in ("buyer", "other_buyer", "third_buyer"):
+            sale.register(session, name, getattr(people, name).organisation_id)
+
+
+def pay_deposits(sale: Sale) -> None:
+    """The three bidders pay by bank."""
     sale.statement(*((DEPOSIT, f"保证金 {reference}", name) for name, reference in sale.references.items()))
