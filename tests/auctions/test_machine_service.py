@@ -5,6 +5,7 @@ standing must be in the row after every step, and the closed auction must be wha
 """
 
 import uuid
+from datetime import timedelta
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -154,3 +155,14 @@ def test_the_clock_is_stopped_in_the_last_millisecond_and_not_at_the_end(arena):
         with pytest.raises(steering.BiddingOver):
             arena.steer("suspend")
         assert arena.log() == []
+
+
+def test_a_suspended_auction_is_not_closed_however_late(arena):
+    """The time that a suspension takes is added to the end: until the resumption there is none."""
+    arena.open().at(ENDS - MILLISECOND)
+    arena.steer("suspend")
+    arena.at(ENDS + timedelta(days=1))
+    assert arena.close() == 0
+    arena.steer("resume")
+    assert arena.close() == 0
+    assert arena.row().ends_at > ENDS + timedelta(days=1)
