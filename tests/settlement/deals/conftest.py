@@ -192,16 +192,16 @@ def _kept(files: Path) -> Kept:
 
 
 @pytest.fixture
-def kept(tmp_path_factory) -> Callable[[], Kept]:
+def kept_sale(tmp_path_factory) -> Callable[[], Kept]:
     """The sale of this process, made when it is first asked for."""
     return lambda: _kept(tmp_path_factory.getbasetemp() / "sale")
 
 
 @pytest.fixture
-def template(request, template, kept):
+def template(request, template, kept_sale):
     """A database with the sale in it for a test that asks for one, if `people` are in that from which it is made."""
     wanted = "sale" in request.fixturenames and "unpaid_sale" not in request.fixturenames
-    return kept().template if wanted and template == peopled()[0] else template
+    return kept_sale().template if wanted and template == peopled()[0] else template
 
 
 @pytest.fixture
@@ -219,7 +219,7 @@ def sale(request, template, running, api, people, sessions, clock, work) -> Sale
         sale = request.getfixturevalue("unpaid_sale")
         pay_deposits(sale)
         return sale
-    sale, kept = Sale(api, people, sessions, clock, work), request.getfixturevalue("kept")()
+    sale, kept = Sale(api, people, sessions, clock, work), request.getfixturevalue("kept_sale")()
     vars(sale).update(copy.deepcopy(kept.known))
     next(sale.numbers)
     shutil.copytree(kept.files, running.settings.files_path, dirs_exist_ok=True)
