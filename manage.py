@@ -101,13 +101,18 @@ def test(arguments: list[str]) -> None:
     """Install and pass every check: lint, types, import contracts, the whole suite."""
     lint([])
     types([])
-    _do(str(PYTHON), "-m", "pytest", "-n", "2", *arguments)
+    _pytest(*arguments)
 
 
 def test_fast(arguments: list[str]) -> None:
     """The tests that take no processes and no seconds."""
     install("requirements-dev.txt")
-    _do(str(PYTHON), "-m", "pytest", "-n", "2", "-m", "not slow", *arguments)
+    _pytest("-m", "not slow", *arguments)
+
+
+def _pytest(*arguments: str) -> None:
+    """Run tests; what Python compiled is kept whatever the surroundings say: the suite starts a hundred processes."""
+    _do(str(PYTHON), "-m", "pytest", "-n", "2", *arguments, PYTHONDONTWRITEBYTECODE="")
 
 
 def lint(_: list[str]) -> None:

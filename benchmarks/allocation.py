@@ -10,7 +10,6 @@ in a process of its own, whose peak of memory is its own. PostgreSQL is embedded
 
 import argparse
 import multiprocessing
-import shutil
 import statistics
 import tempfile
 import time
@@ -26,9 +25,8 @@ import psycopg
 from sqlalchemy import BigInteger, ForeignKey, create_engine, select, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
-from benchmarks import sold
+from benchmarks import _engine, sold
 from benchmarks.tape_import import prepare
-from marketplace import embedded
 from marketplace.actor import SYSTEM
 from settlement import payouts
 
@@ -69,14 +67,8 @@ def main() -> None:
     options.add_argument("--cases", type=int, default=1_000_000)
     options.add_argument("--rounds", type=int, default=3)
     chosen = options.parse_args()
-    folder = Path(tempfile.mkdtemp(prefix="npl-bench-"))
-    folder.chmod(0o755)
-    engine = embedded.start_postgresql(folder)
-    try:
-        run(engine.url, chosen.cases, chosen.rounds)
-    finally:
-        engine.stop()
-        shutil.rmtree(folder, ignore_errors=True)
+    with _engine.postgresql() as url:
+        run(url, chosen.cases, chosen.rounds)
 
 
 def run(url: str, cases: int, rounds: int) -> None:

@@ -8,7 +8,6 @@ alone on one connection, which shows what a flush costs. `python -m benchmarks.f
 
 import statistics
 import sys
-import tempfile
 import time
 from collections import defaultdict
 from pathlib import Path
@@ -19,9 +18,8 @@ sys.path.insert(0, str(ROOT))
 
 from sqlalchemy import create_engine, text
 
-from benchmarks import halls
+from benchmarks import _engine, halls
 from benchmarks.hot_auction import START, Target, serving, targets
-from marketplace import embedded
 
 COMMITS: Final = 200
 FIRST: Final = f"{START // 100}.00".encode()
@@ -74,19 +72,11 @@ def main() -> None:
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 2.0
     rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 3
     extra = float(sys.argv[3]) if len(sys.argv) > 3 else 1.0
-    with tempfile.TemporaryDirectory(prefix="npl-bench-") as name:
-        folder = Path(name)
-        folder.chmod(0o755)
-        engine = embedded.start_postgresql(folder, options=("-c", "max_connections=300", "-c", "fsync=on"))
-        try:
-            made = targets(engine.url)
-            door, peer = (
-                next(one for one in made if one.name.startswith(kind)) for kind in ("live door", "naive peer")
-            )
-            with serving(door), serving(peer):
-                measure(engine.url, [door, peer], seconds, rounds, extra)
-        finally:
-            engine.stop()
+    with _engine.postgresql("max_connections=300", "fsync=on") as url:
+        made = targets(url)
+        door, peer = (next(one for one in made if one.name.startswith(kind)) for kind in ("live door", "naive peer"))
+        with serving(door), serving(peer):
+            measure(url, [door, peer], seconds, rounds, extra)
 
 
 if __name__ == "__main__":

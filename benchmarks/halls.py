@@ -9,7 +9,6 @@ import sys
 import time
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeVar
 
@@ -20,7 +19,7 @@ from auctions import bidding, log, plays, signing
 from auctions.domain.formats import AttemptKind, Event
 from auctions.domain.references import make_reference
 from auctions.models import Auction, Listing, Registration
-from benchmarks.hot_auction import KEY, STEP, WARMING
+from benchmarks.hot_auction import KEY, STEP, WARMING, Run
 from benchmarks.load import Load
 from due_diligence.models import AgreementAcceptance, AgreementVersion, Grant, Room
 from marketplace.actor import Actor
@@ -30,17 +29,6 @@ from marketplace.parties import service as parties
 
 BATCH: Final = 5_000
 Row = TypeVar("Row")
-
-
-@dataclass(frozen=True)
-class Run:
-    """One run: decided and accepted bids a second, latency in milliseconds, everything else that was answered."""
-
-    decided: float
-    accepted: float
-    p50: float
-    p99: float
-    others: int
 
 
 def measure(port: int, path: str, tokens: Sequence[str], seconds: float, first: bytes) -> Run:

@@ -18,7 +18,6 @@ import socket
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -41,7 +40,7 @@ from auctions.domain import terms
 from auctions.domain.canonical import canonical, fingerprint
 from auctions.domain.lifecycles import ListingState, RegistrationState
 from auctions.domain.references import make_reference
-from benchmarks import admission
+from benchmarks import _engine, admission
 from benchmarks import hot_auction_peer as naive
 from benchmarks.load import Load
 from due_diligence.models import AgreementVersion
@@ -298,14 +297,8 @@ def main() -> None:
     """Start PostgreSQL and all servers, measure, report."""
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 2.0
     rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 2
-    with tempfile.TemporaryDirectory(prefix="npl-bench-") as name:
-        folder = Path(name)
-        folder.chmod(0o755)
-        engine = embedded.start_postgresql(folder, options=("-c", "max_connections=300"))
-        try:
-            _serve(targets(engine.url), lambda chosen: measure(chosen, seconds, rounds))
-        finally:
-            engine.stop()
+    with _engine.postgresql("max_connections=300") as url:
+        _serve(targets(url), lambda chosen: measure(chosen, seconds, rounds))
 
 
 def _serve(chosen: list[Target], work: Callable[[list[Target]], None]) -> None:

@@ -13,7 +13,6 @@ import os
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 import uuid
 from collections.abc import Iterator
@@ -31,8 +30,9 @@ from sqlalchemy import select
 import wsgi
 from auctions import bidding
 from auctions.models import Auction
+from benchmarks import _engine
 from benchmarks.hot_auction import KEY, prepare
-from marketplace import embedded, runtime
+from marketplace import runtime
 from marketplace.money import Money
 from marketplace.parties import service as parties
 from marketplace.settings import Settings
@@ -244,16 +244,9 @@ def report(results: list[Result]) -> None:
 def main() -> None:
     """Start PostgreSQL and all feeds, measure, report."""
     arguments = [*sys.argv[1:], *("", "", "")][:3]
-    with tempfile.TemporaryDirectory(prefix="npl-bench-") as name:
-        Path(name).chmod(0o755)
-        engine = embedded.start_postgresql(Path(name), options=("-c", "max_connections=600"))
-        try:
-            results = run(
-                engine.url, float(arguments[0] or 10), int(arguments[1] or 2000), int(arguments[2] or PEER_THREADS)
-            )
-            report(results)
-        finally:
-            engine.stop()
+    with _engine.postgresql("max_connections=600") as url:
+        results = run(url, float(arguments[0] or 10), int(arguments[1] or 2000), int(arguments[2] or PEER_THREADS))
+        report(results)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ import multiprocessing
 import resource
 import statistics
 import sys
-import tempfile
 import time
 import uuid
 from collections.abc import Callable
@@ -26,9 +25,9 @@ from sqlalchemy.orm import Session
 import wsgi
 from auctions import feed, log, playback, viewing
 from auctions.models import Auction
-from benchmarks import halls
+from benchmarks import _engine, halls
 from benchmarks.hot_auction import KEY, Target, prepare, serving
-from marketplace import embedded, runtime
+from marketplace import runtime
 from marketplace.settings import Settings
 
 LENGTHS: Final = (0, 10_000, 100_000, 1_000_000)
@@ -152,20 +151,14 @@ def main() -> None:
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 2.0
     rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 3
     lengths = [int(one) for one in sys.argv[3:]] or list(LENGTHS)
-    with tempfile.TemporaryDirectory(prefix="npl-bench-") as name:
-        folder = Path(name)
-        folder.chmod(0o755)
-        engine = embedded.start_postgresql(folder, options=("-c", "max_connections=300"))
-        try:
-            path, tokens = prepare(engine.url)
-            paths = dict(zip(lengths, [path, *halls.more(engine.url, path, len(lengths) - 1)], strict=True))
-            for length, one in paths.items():
-                halls.fill(engine.url, one, tokens, length)
-            measure_closing(engine.url, paths)
-            measure_reads(engine.url, paths)
-            measure_bids(engine.url, paths, tokens, seconds, rounds)
-        finally:
-            engine.stop()
+    with _engine.postgresql("max_connections=300") as url:
+        path, tokens = prepare(url)
+        paths = dict(zip(lengths, [path, *halls.more(url, path, len(lengths) - 1)], strict=True))
+        for length, one in paths.items():
+            halls.fill(url, one, tokens, length)
+        measure_closing(url, paths)
+        measure_reads(url, paths)
+        measure_bids(url, paths, tokens, seconds, rounds)
 
 
 if __name__ == "__main__":

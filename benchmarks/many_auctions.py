@@ -12,7 +12,6 @@ import re
 import secrets
 import statistics
 import sys
-import tempfile
 import time
 import uuid
 from collections.abc import Sequence
@@ -29,10 +28,9 @@ from sqlalchemy.orm import Session
 
 from auctions import log, playback
 from auctions.models import Auction
-from benchmarks import halls
+from benchmarks import _engine, halls
 from benchmarks.hot_auction import STEP, Target, prepare, serving
 from benchmarks.log_growth import settings
-from marketplace import embedded
 
 AUCTIONS: Final = 100
 CONNECTIONS: Final = 64
@@ -184,23 +182,17 @@ def main() -> None:
     """Open the auctions, measure, check every answer, report."""
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 2.0
     rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 2
-    with tempfile.TemporaryDirectory(prefix="npl-bench-") as name:
-        folder = Path(name)
-        folder.chmod(0o755)
-        engine = embedded.start_postgresql(folder, options=("-c", "max_connections=300"))
-        try:
-            path, tokens = prepare(engine.url)
-            paths = [path, *halls.more(engine.url, path, AUCTIONS)]
-            ledger, prices = Ledger(engine.url), dict.fromkeys(paths, 10_000_000)
-            found = modes(engine.url, paths, tokens)
-            for _ in range(rounds):
-                for mode in found:
-                    measure(mode, ledger, prices, seconds)
-            report(found)
-            entries, answers = ledger.check(paths)
-            print(f"{answers} acceptances answered and {entries} entries in {len(paths)} logs agree")
-        finally:
-            engine.stop()
+    with _engine.postgresql("max_connections=300") as url:
+        path, tokens = prepare(url)
+        paths = [path, *halls.more(url, path, AUCTIONS)]
+        ledger, prices = Ledger(url), dict.fromkeys(paths, 10_000_000)
+        found = modes(url, paths, tokens)
+        for _ in range(rounds):
+            for mode in found:
+                measure(mode, ledger, prices, seconds)
+        report(found)
+        entries, answers = ledger.check(paths)
+        print(f"{answers} acceptances answered and {entries} entries in {len(paths)} logs agree")
 
 
 if __name__ == "__main__":

@@ -8,9 +8,7 @@ interleaved run on an embedded PostgreSQL with fsync on; medians; what counts ar
 """
 
 import argparse
-import shutil
 import statistics
-import tempfile
 import threading
 import time
 import uuid
@@ -26,7 +24,8 @@ from sqlalchemy import BigInteger, ForeignKey, create_engine, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
 
 import wsgi
-from marketplace import arrays, db, embedded
+from benchmarks import _engine
+from marketplace import arrays, db
 from marketplace.actor import SYSTEM
 from settlement import ledger
 from settlement.domain import ledger as books
@@ -77,14 +76,8 @@ def main() -> None:
     options.add_argument("--seconds", type=float, default=3)
     options.add_argument("--rounds", type=int, default=2)
     chosen = options.parse_args()
-    folder = Path(tempfile.mkdtemp(prefix="npl-bench-"))
-    folder.chmod(0o755)
-    engine = embedded.start_postgresql(folder)
-    try:
-        run(engine.url, chosen.connections, chosen.seconds, chosen.rounds)
-    finally:
-        engine.stop()
-        shutil.rmtree(folder, ignore_errors=True)
+    with _engine.postgresql() as url:
+        run(url, chosen.connections, chosen.seconds, chosen.rounds)
 
 
 def run(url: str, connections: int, seconds: float, rounds: int) -> None:

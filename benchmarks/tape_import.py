@@ -29,8 +29,9 @@ from alembic.config import Config
 from sqlalchemy import BigInteger, create_engine, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
+from benchmarks import _engine
 from demo import tape as demo_tape
-from marketplace import embedded, runtime
+from marketplace import runtime
 from marketplace.actor import SYSTEM, Actor, OrganisationKind, Role
 from marketplace.cases import service
 from marketplace.cases.domain.case import OnError
@@ -48,14 +49,8 @@ def database() -> Iterator[str]:
     if os.environ.get("DATABASE_URL"):
         yield os.environ["DATABASE_URL"]
         return
-    with tempfile.TemporaryDirectory(prefix="npl-bench-") as name:
-        folder = Path(name)
-        folder.chmod(0o755)
-        engine = embedded.start_postgresql(folder)
-        try:
-            yield engine.url
-        finally:
-            engine.stop()
+    with _engine.postgresql() as url:
+        yield url
 
 
 def prepare(url: str, folder: Path) -> runtime.Runtime:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ARRAY, Index, Uuid, bindparam, func, insert, literal, select, update
+from sqlalchemy import ARRAY, ColumnElement, Index, Insert, Uuid, bindparam, func, insert, literal, select, update
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
@@ -77,27 +77,35 @@ def record_all(
 ) -> None:
     """Add one record for each of many rows of `model` that the same was done to; one statement."""
     subject = func.unnest(bindparam("subjects", list(ids), ARRAY(Uuid))).table_valued("id").render_derived(name="s")
-    session.execute(
-        insert(AuditRecord).from_select(
-            [
-                "id", "at", "actor_user_id", "actor_organisation_id", "actor_name", "subject_kind", "subject_id",
-                "verb", "before", "after", "reason",
-            ],
-            select(
-                func.uuidv7(),
-                literal(at, UtcDateTime()),
-                literal(actor.user_id, Uuid()),
-                literal(actor.organisation_id, Uuid()),
-                literal(actor.name),
-                literal(model.__tablename__),
-                subject.c.id,
-                literal(verb),
-                literal({}, JSONB()),
-                literal(after, JSONB()),
-                literal(""),
-            ),
-        )
-    )  # fmt: skip
+    session.execute(_copied(model, subject.c.id, actor=actor, at=at, verb=verb, before={}, after=after, reason=""))
+
+
+def _copied(
+    model: Any,
+    subject_id: ColumnElement[Any],
+    *,
+    actor: Actor,
+    at: datetime,
+    verb: str,
+    before: dict[str, Any],
+    after: dict[str, Any],
+    reason: str,
+) -> Insert:
+    """Return the statement that adds the same record for every row of `model` whose id the column gives."""
+    values = {
+        "id": func.uuidv7(),
+        "at": literal(at, UtcDateTime()),
+        "actor_user_id": literal(actor.user_id, Uuid()),
+        "actor_organisation_id": literal(actor.organisation_id, Uuid()),
+        "actor_name": literal(actor.name),
+        "subject_kind": literal(model.__tablename__),
+        "subject_id": subject_id,
+        "verb": literal(verb),
+        "before": literal(before, JSONB()),
+        "after": literal(after, JSONB()),
+        "reason": literal(reason),
+    }
+    return insert(AuditRecord).from_select(list(values), select(*values.values()))
 
 
 def transition(
@@ -154,24 +162,7 @@ def transition_all(
             .execution_options(synchronize_session=False)
             .cte("moved")
         )
-        copied = insert(AuditRecord).from_select(
-            [
-                "id", "at", "actor_user_id", "actor_organisation_id", "actor_name", "subject_kind", "subject_id",
-                "verb", "before", "after", "reason",
-            ],
-            select(
-                func.uuidv7(),
-                literal(at, UtcDateTime()),
-                literal(actor.user_id, Uuid()),
-                literal(actor.organisation_id, Uuid()),
-                literal(actor.name),
-                literal(model.__tablename__),
-                moved.c.id,
-                literal(verb),
-                literal({"state": before.value}, JSONB()),
-                literal({"state": after.value}, JSONB()),
-                literal(reason),
-            ),
-        )  # fmt: skip
+        states_of = {"before": {"state": before.value}, "after": {"state": after.value}}
+        copied = _copied(model, moved.c.id, actor=actor, at=at, verb=verb, reason=reason, **states_of)
         total += session.execute(copied.add_cte(moved)).rowcount  # type: ignore[attr-defined]  # set at run time, unknown to the stubs
     return total

@@ -132,12 +132,22 @@ def _run_as_owner(command: list[Any]) -> None:
 
 
 def _home(wanted: Path) -> Path:
-    """Return a folder that the server's user owns and can reach."""
+    """Return a folder that the server's user owns and can reach; raise `EmbeddedError` for a cluster out of its reach.
+
+    A cluster stays where it was made. A way to it that was closed since then (by pytest, which closes its folder to
+    others at each start) must not end in a new, empty one elsewhere, nor one opened since then in one here.
+    """
     home = wanted.absolute()
     if os.geteuid() == 0:
         home.parent.mkdir(parents=True, exist_ok=True)
-        if not _reachable(home.parent):
-            home = Path("/var/tmp") / f"npl-marketplace-{_digest(wanted)}"
+        away = Path("/var/tmp") / f"npl-marketplace-{_digest(wanted)}"
+        if _holds_cluster(home):
+            if not _reachable(home.parent):
+                raise EmbeddedError(
+                    f"{home} holds the data, and nobody (the user) cannot reach it: chmod o+x its parents"
+                )
+        elif _holds_cluster(away) or not _reachable(home.parent):
+            home = away
     home.mkdir(parents=True, exist_ok=True)
     if os.geteuid() == 0:
         if home.stat().st_uid not in {0, _nobody().pw_uid}:
@@ -145,6 +155,10 @@ def _home(wanted: Path) -> Path:
         os.chown(home, _nobody().pw_uid, _nobody().pw_gid)
     home.chmod(0o700)
     return home
+
+
+def _holds_cluster(home: Path) -> bool:
+    return (home / "data" / "PG_VERSION").exists()
 
 
 def _reachable(path: Path) -> bool:

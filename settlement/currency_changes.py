@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Mapping
 from datetime import date, datetime
 from decimal import Decimal
+from typing import TypeVar
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -25,6 +26,7 @@ from settlement.ledger_models import CurrencyChange, Revaluation
 from settlement.models import StatementLine
 
 db.violation("uq_revaluations_posted", RevaluedAlready)
+T = TypeVar("T", CurrencyChange, Revaluation)
 
 
 def propose_change(
@@ -74,7 +76,7 @@ def approve_change(session: Session, *, change_id: uuid.UUID, actor: Actor, at: 
 
     Raises `NotFound`, `IllegalMove`, `SamePerson`, `PersonNeeded`, `LinesChanged`.
     """
-    row = _lock_change(session, change_id)
+    row = _locked(session, CurrencyChange, change_id, "currency change")
     EXCHANGE.move(row.state, "approve")
     check_approval(proposed_by_id=row.proposed_by_id, approver_id=actor.user_id)
     sold, bought = _open(session, row.sold_line_id, row.bought_line_id)
@@ -100,23 +102,22 @@ def approve_change(session: Session, *, change_id: uuid.UUID, actor: Actor, at: 
 
 def reject_change(session: Session, *, change_id: uuid.UUID, reason: str, actor: Actor, at: datetime) -> CurrencyChange:
     """Turn a change down, the proposer may too; nothing is posted. Raises `NotFound`, `IllegalMove`, `PersonNeeded`."""
-    row = _lock_change(session, change_id)
+    row = _locked(session, CurrencyChange, change_id, "currency change")
+    _reject(session, row, reason, actor=actor, at=at)
+    return row
+
+
+def _locked(session: Session, model: type[T], key: uuid.UUID, name: str) -> T:
+    row = session.get(model, key, with_for_update=True, populate_existing=True)
+    if row is None:
+        raise NotFound(name, key)
+    return row
+
+
+def _reject(session: Session, row: CurrencyChange | Revaluation, reason: str, *, actor: Actor, at: datetime) -> None:
     if actor.user_id is None:
         raise PersonNeeded
     _decide(session, row, "reject", reason, actor=actor, at=at)
-    return row
-
-
-def _lock_change(session: Session, change_id: uuid.UUID) -> CurrencyChange:
-    row = session.scalars(
-        select(CurrencyChange)
-        .where(CurrencyChange.id == change_id)
-        .with_for_update()
-        .execution_options(populate_existing=True)
-    ).one_or_none()
-    if row is None:
-        raise NotFound("currency change", change_id)
-    return row
 
 
 def _decide(
@@ -166,7 +167,7 @@ def _check_first(session: Session, home: str, value_on: date) -> None:
 
 def approve_revaluation(session: Session, *, revaluation_id: uuid.UUID, actor: Actor, at: datetime) -> Revaluation:
     """Post gain or loss as another person. Raises as proposing does, `NotFound`, `IllegalMove`, `SamePerson`."""
-    row = _lock_revaluation(session, revaluation_id)
+    row = _locked(session, Revaluation, revaluation_id, "revaluation")
     EXCHANGE.move(row.state, "approve")
     check_approval(proposed_by_id=row.proposed_by_id, approver_id=actor.user_id)
     _check_first(session, row.home, row.value_on)
@@ -182,22 +183,8 @@ def reject_revaluation(
     session: Session, *, revaluation_id: uuid.UUID, reason: str, actor: Actor, at: datetime
 ) -> Revaluation:
     """Turn a valuation down; nothing is posted. Raises `NotFound`, `IllegalMove`, `PersonNeeded`."""
-    row = _lock_revaluation(session, revaluation_id)
-    if actor.user_id is None:
-        raise PersonNeeded
-    _decide(session, row, "reject", reason, actor=actor, at=at)
-    return row
-
-
-def _lock_revaluation(session: Session, revaluation_id: uuid.UUID) -> Revaluation:
-    row = session.scalars(
-        select(Revaluation)
-        .where(Revaluation.id == revaluation_id)
-        .with_for_update()
-        .execution_options(populate_existing=True)
-    ).one_or_none()
-    if row is None:
-        raise NotFound("revaluation", revaluation_id)
+    row = _locked(session, Revaluation, revaluation_id, "revaluation")
+    _reject(session, row, reason, actor=actor, at=at)
     return row
 
 

@@ -60,12 +60,7 @@ class LineView:
 
 def lock_line(session: Session, line_id: uuid.UUID) -> StatementLine:
     """Return a line and hold its row until the end of the transaction; raise `NotFound`."""
-    line = session.scalars(
-        select(StatementLine)
-        .where(StatementLine.id == line_id)
-        .with_for_update()
-        .execution_options(populate_existing=True)
-    ).one_or_none()
+    line = session.get(StatementLine, line_id, with_for_update=True, populate_existing=True)
     if line is None:
         raise NotFound("statement line", line_id)
     return line

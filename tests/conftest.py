@@ -5,6 +5,7 @@ that need `../shared/data` skip and say so when it is absent.
 """
 
 import base64
+import functools
 import os
 import shutil
 import tempfile
@@ -15,24 +16,28 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import psycopg
 import pytest
 from alembic import command
 from alembic.config import Config
 from flask import Flask
-from sqlalchemy import NullPool, create_engine
+from sqlalchemy import Engine, NullPool, create_engine, event, make_url
 from sqlalchemy.orm import Session, sessionmaker
 
 import wsgi
 from marketplace import app as application
-from marketplace import embedded, errands, jobs, outbox, runtime, tasks
+from marketplace import db, embedded, errands, jobs, outbox, runtime, tasks
 from marketplace.settings import Settings
-from tests.people import people as people  # noqa: PLC0414 - a fixture for everybody
+from tests.people import People, found
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED_DATA = Path(os.environ.get("SHARED_DATA", ROOT.parent / "shared" / "data"))
 TEMPLATE = "template_marketplace"
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+# an example may take as long as a loaded machine makes it: Hypothesis' limit of 200 ms says nothing of the product
+hypothesis.settings.register_profile("suite", deadline=None)
+hypothesis.settings.load_profile("suite")
 KEY = base64.b64encode(bytes(range(32))).decode()
 
 
@@ -98,9 +103,45 @@ def empty_database() -> Iterator[str]:
 
 
 @pytest.fixture
-def database() -> Iterator[str]:
-    """URL of a fresh database with every migration applied."""
-    yield from _fresh(f"TEMPLATE {TEMPLATE} STRATEGY FILE_COPY")
+def database(template: str) -> Iterator[str]:
+    """URL of a fresh database with every migration applied, and with what `template` says in it."""
+    yield from _fresh(f"TEMPLATE {template} STRATEGY FILE_COPY")
+
+
+@pytest.fixture
+def template(request: pytest.FixtureRequest) -> str:
+    """What this test's database is a copy of: one with `people` in it when the test asks for them at the usual time."""
+    if "people" in request.fixturenames and request.getfixturevalue("clock").now() == NOW:
+        return peopled()[0]
+    return TEMPLATE
+
+
+@functools.cache
+def peopled() -> tuple[str, People]:
+    """A template with everybody in it, made once a process: to found them for each test takes longer than to copy."""
+    name, url = keep_copy(TEMPLATE)
+    built = runtime.build(make_settings(url, Path("unused")), wsgi.MODULES)
+    with built.sessions.begin() as opened:
+        everybody = found(opened, at=NOW)
+    built.engine.dispose()
+    return name, everybody
+
+
+def keep_copy(template: str) -> tuple[str, str]:
+    """Make a template out of another, to be filled; return its name and its URL."""
+    server, name = os.environ["TEST_DATABASE_URL"], f"template_{uuid.uuid4().hex}"
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
+    return name, _named(server, name)
+
+
+@pytest.fixture
+def people(template: str, sessions: sessionmaker[Session], clock: "MovableClock") -> People:
+    """Everybody, committed."""
+    if template != TEMPLATE:
+        return peopled()[1]
+    with sessions.begin() as opened:
+        return found(opened, at=clock.now())
 
 
 def _fresh(options: str) -> Iterator[str]:
@@ -151,10 +192,38 @@ def settings(database: str, tmp_path: Path) -> Settings:
 @pytest.fixture
 def running(settings: Settings, clock: MovableClock) -> Iterator[runtime.Runtime]:
     """The runtime of this test, installed; its clock is `clock`."""
-    built = runtime.build(settings, wsgi.MODULES, clock=clock)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(db, "make_engine", _engine)
+        built = runtime.build(settings, wsgi.MODULES, clock=clock)
     runtime.install(built)
     yield built
     built.engine.dispose()
+
+
+_make_engine = db.make_engine
+_connected: dict[str, Any] = {}
+"""Where the connections of `_shared_engine` go: to the database of the test that runs."""
+
+
+def _engine(settings: Settings, *, ping: bool) -> Engine:
+    """An engine over the pool and the compiled statements that one process has, with listeners of this test alone.
+
+    SQLAlchemy keeps what it compiled by engine; with a new one for each test, a sixth of the suite was compiling.
+    """
+    _connected["dbname"] = make_url(settings.database_url).database
+    return _shared_engine(settings.database_pool_size, ping).execution_options()
+
+
+@functools.cache
+def _shared_engine(pool_size: int, ping: bool) -> Engine:
+    server = make_settings(os.environ["TEST_DATABASE_URL"], Path("unused"), DATABASE_POOL_SIZE=str(pool_size))
+    shared = _make_engine(server, ping=ping)
+
+    @event.listens_for(shared, "do_connect")
+    def elsewhere(_dialect: Any, _record: Any, _positional: Any, parameters: dict[str, Any]) -> None:
+        parameters |= _connected
+
+    return shared
 
 
 @pytest.fixture
@@ -174,7 +243,12 @@ _applications: dict[tuple[Any, ...], Flask] = {}
 
 @pytest.fixture
 def app(running: runtime.Runtime) -> Flask:
-    """The application over `running`: it finds its runtime anew at each request, so one a process serves every test."""
+    """The application over `running`."""
+    return app_over(running)
+
+
+def app_over(running: runtime.Runtime) -> Flask:
+    """An application; it finds its runtime anew at each request, so one a process serves every test."""
     settings = running.settings
     kind = (settings.max_upload_bytes, settings.secret_key, settings.trusted_proxies)
     if kind not in _applications:
@@ -185,27 +259,21 @@ def app(running: runtime.Runtime) -> Flask:
 @pytest.fixture
 def work(running: runtime.Runtime) -> Callable[[], None]:
     """Run jobs and outbox until nothing is due; a job that failed for a reason of ours fails the test."""
+    return functools.partial(work_off, running)
 
-    def run() -> None:
-        for _ in range(50):
-            done = jobs.run_due(running.sessions, running.works, clock=running.clock)
-            done += outbox.deliver_due(running.sessions, running.subscriptions, clock=running.clock)
-            done += errands.run_due(running.sessions, running.errands, clock=running.clock)
-            if not done:
-                break
-        with running.sessions() as opened:
-            broken = (
-                opened.connection()
-                .exec_driver_sql(
-                    "SELECT handler || ': ' || last_error FROM outbox_deliveries "
-                    "WHERE attempts > 0 AND delivered_at IS NULL"
-                )
-                .scalars()
-                .all()
-            )
-        assert not broken, broken
 
-    return run
+def work_off(running: runtime.Runtime) -> None:
+    """What the fixture `work` does."""
+    for _ in range(50):
+        done = jobs.run_due(running.sessions, running.works, clock=running.clock)
+        done += outbox.deliver_due(running.sessions, running.subscriptions, clock=running.clock)
+        done += errands.run_due(running.sessions, running.errands, clock=running.clock)
+        if not done:
+            break
+    query = "SELECT handler || ': ' || last_error FROM outbox_deliveries WHERE attempts > 0 AND delivered_at IS NULL"
+    with running.sessions() as opened:
+        broken = opened.connection().exec_driver_sql(query).scalars().all()
+    assert not broken, broken
 
 
 @pytest.fixture

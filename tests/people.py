@@ -1,4 +1,4 @@
-"""The `people` fixture: an operator, two sellers, three buyers, a valuer and an auditor, with a user for each role.
+"""Who `people` are: an operator, two sellers, three buyers, a valuer and an auditor, with a user for each role.
 
 Every organisation is active and (the operator aside) has a licence in force from 2020 on; every user has the password
 `PASSWORD` and is signed in for twelve hours of the test's clock: `people.seller.token`.
@@ -10,8 +10,7 @@ import uuid
 from dataclasses import dataclass
 from datetime import date, datetime
 
-import pytest
-from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.orm import Session
 from stdnum.cn import uscc
 
 from marketplace.actor import SYSTEM, Actor, OrganisationKind, Role
@@ -148,10 +147,3 @@ def found(session: Session, *, at: datetime) -> People:
         valuer=founder.person(valuer, Role.VALUER_APPRAISER, "valuer"),
         auditor=founder.person(auditor, Role.AUDITOR, "auditor"),
     )
-
-
-@pytest.fixture
-def people(sessions: sessionmaker[Session], clock: object) -> People:
-    """Everybody, committed."""
-    with sessions.begin() as session:
-        return found(session, at=clock.now())  # type: ignore[attr-defined]  # set at run time, unknown to the stubs

@@ -5,6 +5,7 @@ standing must be in the row after every step, and the closed auction must be wha
 """
 
 import uuid
+from datetime import timedelta
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -16,6 +17,7 @@ from auctions.domain.formats import AttemptKind
 from auctions.models import AuctionOutcome
 from marketplace.errors import Failure
 from marketplace.money import Money
+from tests.auctions.arena import ENDS, MILLISECOND
 from tests.auctions.arena import arena as arena  # noqa: PLC0414 - a fixture
 from tests.auctions.test_machine import BIDDERS, Machine, instant
 
@@ -141,3 +143,26 @@ def test_the_service_is_the_model(arena, form):
 
     Played.arena, Played.form = arena, form
     run_state_machine_as_test(Played, settings=LIMITS)
+
+
+def test_the_clock_is_stopped_in_the_last_millisecond_and_not_at_the_end(arena):
+    """Chance meets that one instant too seldom: a suspension at the end would be logged and keep the auction open."""
+    arena.open().at(ENDS - MILLISECOND)
+    arena.steer("suspend")
+    assert arena.row().suspended_at == ENDS - MILLISECOND
+    for late in (0, 1):
+        arena.open().at(ENDS + late * MILLISECOND)
+        with pytest.raises(steering.BiddingOver):
+            arena.steer("suspend")
+        assert arena.log() == []
+
+
+def test_a_suspended_auction_is_not_closed_however_late(arena):
+    """The time that a suspension takes is added to the end: until the resumption there is none."""
+    arena.open().at(ENDS - MILLISECOND)
+    arena.steer("suspend")
+    arena.at(ENDS + timedelta(days=1))
+    assert arena.close() == 0
+    arena.steer("resume")
+    assert arena.close() == 0
+    assert arena.row().ends_at > ENDS + timedelta(days=1)

@@ -12,6 +12,11 @@ MINIMAL = "case_key,borrower,principal,interest,days_past_due\n"
 @pytest.fixture
 def deliver(api, people, work) -> Callable[..., Any]:
     """Deliver a file as the seller, run the import, and return the tape as the API shows it."""
+    return delivering(api, people, work)
+
+
+def delivering(api: Any, people: Any, work: Callable[[], None]) -> Callable[..., Any]:
+    """What the fixture `deliver` gives."""
 
     def run(content: bytes | str, *, who=None, name="tape.csv", status=202, **terms: Any) -> Any:
         client = api.as_(who or people.seller)

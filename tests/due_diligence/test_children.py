@@ -13,6 +13,7 @@ from due_diligence.domain import verdicts
 from due_diligence.domain.verdicts import Verdict
 from due_diligence.pdf import delivery, sandbox
 from tests.due_diligence import papers
+from tests.due_diligence.nursery import open_nursery
 from tests.due_diligence.papers import text_pdf
 
 
@@ -132,8 +133,9 @@ def test_children_know_nothing_of_the_surroundings(monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_the_whole_corpus_of_odd_files_is_survived(shared_data):
-    _check_corpus(shared_data, every=1)
+def test_the_whole_corpus_of_odd_files_is_survived(shared_data, monkeypatch):
+    with open_nursery(monkeypatch):
+        _check_corpus(shared_data, every=1)
 
 
 def test_a_sample_of_the_corpus_is_survived(shared_data):

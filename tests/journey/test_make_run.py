@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import urllib.request
@@ -69,12 +70,11 @@ def _command(pid: int) -> str:
 
 
 @pytest.fixture
-def folder(tmp_path_factory):
-    path = tmp_path_factory.mktemp("run")
-    for parent in (path, *path.parents[:3]):
-        if str(parent).startswith("/tmp/"):
-            parent.chmod(0o755)
-    return path
+def folder():
+    """A folder that PostgreSQL's user can reach; not one of pytest's, which any pytest that starts closes to others."""
+    with tempfile.TemporaryDirectory(prefix="npl-run-", ignore_cleanup_errors=True) as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
 
 
 def _get(url, token=None):

@@ -1,9 +1,11 @@
 """The engines of `make run`: start, survive kill -9, are not confused by strangers, keep what they held."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -17,12 +19,11 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def folder(tmp_path_factory):
-    path = tmp_path_factory.mktemp("engines")
-    for parent in (path, *path.parents[:3]):
-        if str(parent).startswith("/tmp/"):
-            parent.chmod(0o755)
-    return path
+def folder():
+    """A folder that `nobody` can reach; not one of pytest's, which any pytest that starts closes to others."""
+    with tempfile.TemporaryDirectory(prefix="npl-engines-") as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
 
 
 def test_postgresql_survives_kill_and_a_stale_pid(folder):
@@ -40,6 +41,28 @@ def test_postgresql_survives_kill_and_a_stale_pid(folder):
             assert connection.execute("SELECT x FROM t").fetchone() == (1,)
     finally:
         again.stop()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only as root does the server run as another user")
+def test_a_cluster_whose_folder_was_closed_is_never_replaced_by_an_empty_one(folder):
+    inner = folder / "inner"
+    embedded.start_postgresql(inner).stop()
+    folder.chmod(0o700)
+    with pytest.raises(embedded.EmbeddedError, match="chmod o"):
+        embedded.start_postgresql(inner)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only as root does the server run as another user")
+def test_a_cluster_made_elsewhere_stays_there_when_its_folder_is_opened(folder):
+    folder.chmod(0o700)
+    first = embedded.start_postgresql(folder)
+    first.stop()
+    folder.chmod(0o755)
+    again = embedded.start_postgresql(folder)
+    again.stop()
+    sockets = Path(first.url.partition("host=")[2])
+    shutil.rmtree(next(path for path in sockets.parents if path.name.startswith("npl-marketplace-")))
+    assert again.url == first.url
 
 
 def test_a_pid_of_somebody_else_is_left_alone(folder):

@@ -1,8 +1,12 @@
 """A sale on its way: a frozen package that was auctioned, and three bidders whose deposits came in by bank."""
 
+import copy
+import functools
 import importlib.util
 import io
 import itertools
+import shutil
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -10,15 +14,17 @@ from typing import Any
 
 import pytest
 
+import wsgi
 from auctions import service as auctions
 from auctions.award_models import Award
 from auctions.domain.awards import AwardTerms
 from auctions.events import AuctionAwarded, AuctionFailed
 from auctions.models import Auction, Listing, Registration
-from marketplace import db, outbox
+from marketplace import db, outbox, runtime
 from marketplace.actor import SYSTEM
 from marketplace.packages import service as packages
 from settlement.domain.references import ReferenceKind, new_reference
+from tests.conftest import TEMPLATE, Client, MovableClock, app_over, keep_copy, make_settings, peopled, work_off
 
 _SPEC = importlib.util.spec_from_file_location("cases_conftest", Path(__file__).parents[2] / "cases" / "conftest.py")
 _CASES = importlib.util.module_from_spec(_SPEC)
@@ -161,14 +167,72 @@ class Sale:
             return session.execute(text(query), values).all()
 
 
+@dataclass(frozen=True)
+class Kept:
+    """A sale as one process keeps it: the template with its rows, the folder with its files, what is known of it."""
+
+    template: str
+    files: Path
+    known: dict[str, Any]
+
+
+@functools.cache
+def _kept(files: Path) -> Kept:
+    """Make a sale in a database of its own: for each test anew it would take ten times as long as its copy."""
+    name, url = keep_copy(peopled()[0])
+    running = runtime.build(make_settings(url, files), wsgi.MODULES, clock=MovableClock())
+    runtime.install(running)
+    work = functools.partial(work_off, running)
+    sale = Sale(Client(app_over(running)), peopled()[1], running.sessions, running.clock, work)
+    sell_at_auction(sale, _CASES.delivering(sale.api, sale.people, work))
+    pay_deposits(sale)
+    running.engine.dispose()
+    known = ("package_id", "listing_id", "auction_id", "registrations", "references", "head")
+    return Kept(name, files, {attribute: getattr(sale, attribute) for attribute in known})
+
+
+@pytest.fixture
+def kept_sale(tmp_path_factory) -> Callable[[], Kept]:
+    """The sale of this process, made when it is first asked for."""
+    return lambda: _kept(tmp_path_factory.getbasetemp() / "sale")
+
+
+@pytest.fixture
+def template(request, template, kept_sale):
+    """A database with the sale in it for a test that asks for one, if `people` are in that from which it is made."""
+    wanted = "sale" in request.fixturenames and "unpaid_sale" not in request.fixturenames
+    return kept_sale().template if wanted and template == peopled()[0] else template
+
+
 @pytest.fixture
 def unpaid_sale(api, people, sessions, clock, work, deliver) -> Sale:
     """Five cases sold at auction; the three bidders have paid nothing yet."""
     sale = Sale(api, people, sessions, clock, work)
+    sell_at_auction(sale, deliver)
+    return sale
+
+
+@pytest.fixture
+def sale(request, template, running, api, people, sessions, clock, work) -> Sale:
+    """Five cases sold at auction; the three bidders' deposits are held."""
+    if template in {TEMPLATE, peopled()[0]}:
+        sale = request.getfixturevalue("unpaid_sale")
+        pay_deposits(sale)
+        return sale
+    sale, kept = Sale(api, people, sessions, clock, work), request.getfixturevalue("kept_sale")()
+    vars(sale).update(copy.deepcopy(kept.known))
+    next(sale.numbers)
+    shutil.copytree(kept.files, running.settings.files_path, dirs_exist_ok=True)
+    return sale
+
+
+def sell_at_auction(sale: Sale, deliver: Any) -> None:
+    """What `unpaid_sale` has."""
+    people, sessions, clock = sale.people, sale.sessions, sale.clock
     rows = ["case_key,borrower,principal,interest,days_past_due"]
     rows += [f"LN{n},张三{n},{n * 1000}.33,{n}.10,{100 + n}" for n in (1, 2, 10, 3, 4)]
     deliver("\n".join(rows) + "\n")
-    seller = api.as_(people.seller)
+    seller = sale.api.as_(people.seller)
     package = seller.ok("POST", "/packages", 201, json={"name": "第一期", "filter": {}})
     seller.ok("POST", f"/packages/{package['id']}/freeze", json={"cut_off_on": "2026-01-31"})
     with sessions.begin() as session:
@@ -182,12 +246,8 @@ def unpaid_sale(api, people, sessions, clock, work, deliver) -> Sale:
         sale.package_id, sale.listing_id, sale.auction_id = row.id, listing.id, auction.id
         for name in ("buyer", "other_buyer", "third_buyer"):
             sale.register(session, name, getattr(people, name).organisation_id)
-    return sale
 
 
-@pytest.fixture
-def sale(unpaid_sale) -> Sale:
-    """Five cases sold at auction; the three bidders' deposits are held."""
-    payments = ((DEPOSIT, f"保证金 {reference}", name) for name, reference in unpaid_sale.references.items())
-    unpaid_sale.statement(*payments)
-    return unpaid_sale
+def pay_deposits(sale: Sale) -> None:
+    """The three bidders pay by bank."""
+    sale.statement(*((DEPOSIT, f"保证金 {reference}", name) for name, reference in sale.references.items()))
