@@ -1,13 +1,13 @@
 """A large package is frozen by a job, which the package names.
 
-Revision: 0039_freeze_jobs, after 0032_collected_by_buyer.
+Revision: 0039_freeze_jobs, after 0036_card_returns.
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0039_freeze_jobs"
-down_revision = "0032_collected_by_buyer"
+down_revision = "0036_card_returns"
 branch_labels = None
 depends_on = None
 

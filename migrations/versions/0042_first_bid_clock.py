@@ -1,13 +1,13 @@
 """The end may move earlier once more: with the first accepted attempt of an auction whose rules have a clock for it.
 
-Revision: 0042_first_bid_clock, after 0032_collected_by_buyer.
+Revision: 0042_first_bid_clock, after 0039_freeze_jobs.
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0042_first_bid_clock"
-down_revision = "0032_collected_by_buyer"
+down_revision = "0039_freeze_jobs"
 branch_labels = None
 depends_on = None
 

@@ -1,13 +1,13 @@
 """The paper that proves that a notice of assignment was sent or arrived: kept as a file beside the words.
 
-Revision: 0045_notice_proofs, after 0032_collected_by_buyer.
+Revision: 0045_notice_proofs, after 0043_planned_lots.
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0045_notice_proofs"
-down_revision = "0032_collected_by_buyer"
+down_revision = "0043_planned_lots"
 branch_labels = None
 depends_on = None
 
