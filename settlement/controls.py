@@ -17,6 +17,12 @@ _BALANCE: Final = (
     " WHERE split_part(a.key, ':', 1) = '{name}' GROUP BY a.currency"
 )
 
+_DISTRIBUTED: Final = "e.source_kind IN ('deal.distributed', 'deal.instalment_distributed')"
+"""The entries that distribute prices, whole or an instalment at a time."""
+
+_UNDER_WAY: Final = "i.deal_id IN (SELECT id FROM deals WHERE distributed_at IS NULL)"
+"""Instalments `i` of deals that are not complete; the rows of a complete deal say it whole."""
+
 
 @dataclass(frozen=True, slots=True)
 class Control:
@@ -84,28 +90,43 @@ CONTROLS: Final = (
     Control(
         "deal_net",
         "net proceeds posted for distributed deals = the sum of what each case received",
-        "SELECT a.currency, -sum(p.amount_minor) AS minor FROM entries e JOIN postings p ON p.entry_id = e.id"
-        " JOIN accounts a ON a.id = p.account_id WHERE e.source_kind = 'deal.distributed'"
+        "SELECT a.currency, -sum(p.amount_minor) AS minor FROM entries e JOIN postings p ON p.entry_id = e.id"  # noqa: S608 - constants of this module
+        f" JOIN accounts a ON a.id = p.account_id WHERE {_DISTRIBUTED}"
         " AND split_part(a.key, ':', 1) IN ('payable', 'holdback', 'lien') GROUP BY a.currency",
-        "SELECT d.currency, sum(t.amount_minor) AS minor FROM"
-        " (SELECT deal_id, sum(amount_minor) AS amount_minor FROM allocations GROUP BY deal_id) AS t"
+        "SELECT d.currency, sum(t.amount_minor) AS minor FROM"  # noqa: S608 - constants of this module
+        " (SELECT deal_id, sum(amount_minor) AS amount_minor FROM allocations GROUP BY deal_id"
+        " UNION ALL SELECT i.deal_id, sum(s.net_minor) FROM instalment_shares s"
+        f" JOIN deal_instalments i ON i.id = s.instalment_id WHERE {_UNDER_WAY} GROUP BY i.deal_id) AS t"
         " JOIN deals d ON d.id = t.deal_id GROUP BY d.currency",
     ),
     Control(
         "deductions",
         "deductions posted for distributed deals = the rows of what was deducted",
-        "SELECT a.currency, -sum(p.amount_minor) AS minor FROM entries e JOIN postings p ON p.entry_id = e.id"
-        " JOIN accounts a ON a.id = p.account_id WHERE e.source_kind = 'deal.distributed'"
+        "SELECT a.currency, -sum(p.amount_minor) AS minor FROM entries e JOIN postings p ON p.entry_id = e.id"  # noqa: S608 - constants of this module
+        f" JOIN accounts a ON a.id = p.account_id WHERE {_DISTRIBUTED}"
         " AND split_part(a.key, ':', 1) NOT IN ('payable', 'holdback', 'lien', 'proceeds') GROUP BY a.currency",
-        "SELECT currency, sum(amount_minor) AS minor FROM deal_deductions GROUP BY currency",
+        "SELECT currency, sum(amount_minor) AS minor FROM (SELECT currency, amount_minor FROM deal_deductions"  # noqa: S608 - constants of this module
+        " UNION ALL SELECT p.currency, p.amount_minor FROM instalment_payments p"
+        f" JOIN deal_instalments i ON i.id = p.instalment_id WHERE NOT p.is_lien AND {_UNDER_WAY}"
+        ") AS taken GROUP BY currency",
+    ),
+    Control(
+        "distributed",
+        "prices distributed in the books = how much of each deal is distributed",
+        "SELECT a.currency, sum(p.amount_minor) AS minor FROM entries e JOIN postings p ON p.entry_id = e.id"  # noqa: S608 - constants of this module
+        f" JOIN accounts a ON a.id = p.account_id WHERE {_DISTRIBUTED}"
+        " AND split_part(a.key, ':', 1) = 'proceeds' GROUP BY a.currency",
+        "SELECT currency, sum(distributed_minor) AS minor FROM deals GROUP BY currency",
     ),
     Control(
         "holdback",
         "kept back in the books = proceeds of cases not shared out yet, less what paid adjustments",
         _BALANCE.format(name="holdback", sign=-1),
-        "SELECT currency, sum(minor) AS minor FROM ("
+        "SELECT currency, sum(minor) AS minor FROM ("  # noqa: S608 - constants of this module
         "SELECT d.currency, d.net_minor AS minor FROM deals d WHERE d.state IN ('distributed', 'settled')"
-        " UNION ALL SELECT currency, -paid_minor FROM third_party_claims WHERE kind = 'lien'"
+        " UNION ALL SELECT c.currency, -c.paid_minor FROM third_party_claims c JOIN deals d ON d.id = c.deal_id"
+        " WHERE c.kind = 'lien' AND d.distributed_at IS NOT NULL"
+        f" UNION ALL SELECT i.currency, i.net_minor - i.liens_minor FROM deal_instalments i WHERE {_UNDER_WAY}"
         " UNION ALL SELECT currency, -amount_minor FROM deal_parts WHERE state = 'shared_out'"
         " UNION ALL SELECT currency, -amount_minor FROM adjustment_covers WHERE statement_line_id IS NULL"
         ") AS moved GROUP BY currency",

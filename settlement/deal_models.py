@@ -36,7 +36,8 @@ class FeeSchedule(Base):
 class Deal(Base):
     """One award being settled. price = deposit applied + received + waived + due; the net comes at distribution.
 
-    `waived_minor`: what was missing within the tolerance of the balance, paid by the operator.
+    `waived_minor`: what was missing within the tolerance of the balance, paid by the operator. `distributed_minor`: how
+    much of the price is distributed; only what was received can be.
     """
 
     __tablename__ = "deals"
@@ -56,6 +57,7 @@ class Deal(Base):
     deposit_minor: Mapped[int] = mapped_column(default=0)
     received_minor: Mapped[int] = mapped_column(default=0)
     waived_minor: Mapped[int] = mapped_column(default=0)
+    distributed_minor: Mapped[int] = mapped_column(default=0)
     due_on: Mapped[date]
     opened_at: Mapped[datetime]
     paid_at: Mapped[datetime | None]
@@ -72,6 +74,9 @@ class Deal(Base):
         CheckConstraint("price_minor > 0", "price_positive"),
         CheckConstraint("deposit_minor >= 0 AND received_minor >= 0 AND waived_minor >= 0", "received_not_negative"),
         CheckConstraint("deposit_minor + received_minor + waived_minor <= price_minor", "received_at_most_price"),
+        CheckConstraint(
+            "distributed_minor BETWEEN 0 AND deposit_minor + received_minor + waived_minor", "distributed_is_received"
+        ),
         CheckConstraint("net_minor BETWEEN 0 AND price_minor", "net_within_price"),
         CheckConstraint("(net_minor IS NULL) = (case_count IS NULL)", "net_with_cases"),
         CheckConstraint(
@@ -105,6 +110,11 @@ class Deal(Base):
     def waived(self) -> Money:
         """What was missing within the tolerance of the balance."""
         return Money(self.waived_minor, self.currency)
+
+    @property
+    def distributed(self) -> Money:
+        """How much of the price is distributed: all of it at once, or each instalment as it came."""
+        return Money(self.distributed_minor, self.currency)
 
     @property
     def balance(self) -> Money:

@@ -28,13 +28,15 @@ from settlement.domain.deal import (
     OPEN_FOR_PAYMENT,
     DealNotFound,
     DealState,
+    InstalmentStands,
     NotAParty,
     Party,
     PaymentStands,
 )
 from settlement.domain.notices import NoticePurpose
 from settlement.domain.references import ReferenceKind, new_reference
-from settlement.events import ContractSigned, DealOpened, DealPaid, DealReady
+from settlement.events import ContractSigned, DealOpened, DealPaid, DealReady, DistributionDue
+from settlement.instalment_models import DealInstalment
 from settlement.models import Entry
 
 PAYMENT_RECEIVED: Final = "deal.payment_received"
@@ -183,6 +185,8 @@ def receive_payment(
     _let_go(session, deal, value_on=value_on, actor=actor, at=at)
     if not deal.due:
         _pay(session, deal, actor=actor, at=at)
+    elif deal.state is DealState.SIGNED:
+        outbox.publish(session, DistributionDue(deal_id=deal.id), at=at)
     return True
 
 
@@ -211,7 +215,10 @@ def _let_go(session: Session, deal: Deal, *, value_on: date, actor: Actor, at: d
 def take_payment_back(
     session: Session, *, reference: str, match_id: uuid.UUID, reason: str, on: date, actor: Actor, at: datetime
 ) -> Entry:
-    """Reverse what a match counted toward a balance; raise `PaymentStands` once the deal is paid."""
+    """Reverse what a match counted toward a balance.
+
+    Raises `PaymentStands` once the deal is paid, `InstalmentStands` once the receipt is distributed.
+    """
     deal = session.scalars(
         select(Deal).where(Deal.reference == reference).with_for_update().execution_options(populate_existing=True)
     ).one()
@@ -220,6 +227,8 @@ def take_payment_back(
     entry = session.scalars(
         select(Entry).where(Entry.source_kind == PAYMENT_RECEIVED, Entry.source_id == match_id)
     ).one()
+    if session.scalars(select(DealInstalment.id).where(DealInstalment.receipt_entry_id == entry.id)).first():
+        raise InstalmentStands
     paid = ledger.balance(session, books.receivable(deal.id), currency=deal.currency)
     reversal = ledger.reverse(session, entry_id=entry.id, reason=reason, value_on=on, actor=actor, at=at)
     back = ledger.balance(session, books.receivable(deal.id), currency=deal.currency) - paid

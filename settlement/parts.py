@@ -1,4 +1,4 @@
-"""The parts in which cases receive a deal's proceeds: one with the closing, others released from the holdback.
+"""The parts in which cases receive a deal's proceeds: one with the closing or each instalment, others released later.
 
 Shared by the deficit rule (`settlement.domain.instalments`) in proportion to the proceeds of the cases, so that nobody
 gives a cent back and the last part completes every case exactly.
@@ -27,6 +27,7 @@ from settlement.domain.deal import DISTRIBUTED, ZONE, NotDistributed
 from settlement.domain.decisions import PART, HoldbackTooSmall, PartNotFound, PartState
 from settlement.domain.instalments import next_part
 from settlement.domain.orders import PaymentPurpose
+from settlement.instalment_models import DealInstalment
 
 SOURCE: Final = "deal_part"
 """Kind of source under which case receipts and the payout name their part."""
@@ -42,10 +43,41 @@ def open_first(
     at: datetime,
 ) -> DealPart:
     """Write the part of the closing; with `shares` where a case does not receive its whole allocation at once."""
+    return _open(session, deal=deal, number=1, shares=shares, amount_minor=amount_minor, actor=actor, at=at)
+
+
+def open_next(
+    session: Session,
+    *,
+    deal: Deal,
+    shares: Sequence[tuple[uuid.UUID, int]],
+    amount_minor: int,
+    actor: Actor,
+    at: datetime,
+) -> DealPart:
+    """Write the part of an instalment, which no second person decides on: the terms have."""
+    number = _last(session, deal.id) + 1
+    return _open(session, deal=deal, number=number, shares=shares, amount_minor=amount_minor, actor=actor, at=at)
+
+
+def _last(session: Session, deal_id: uuid.UUID) -> int:
+    return session.scalar(select(func.max(DealPart.number)).where(DealPart.deal_id == deal_id)) or 0
+
+
+def _open(
+    session: Session,
+    *,
+    deal: Deal,
+    number: int,
+    shares: Sequence[tuple[uuid.UUID, int]] | None,
+    amount_minor: int,
+    actor: Actor,
+    at: datetime,
+) -> DealPart:
     part = DealPart(
         id=db.new_id(),
         deal_id=deal.id,
-        number=1,
+        number=number,
         amount_minor=amount_minor,
         currency=deal.currency,
         state=PartState.SHARED_OUT,
@@ -109,7 +141,10 @@ class Holdback:
 def holdback_of(session: Session, deal: Deal) -> Holdback:
     """Return what was kept back of a deal and where it is; all zero when nothing was. No visibility check."""
     later = select(func.coalesce(func.sum(DealPart.amount_minor), 0)).where(
-        DealPart.deal_id == deal.id, DealPart.state == PartState.SHARED_OUT, DealPart.number > 1
+        DealPart.deal_id == deal.id,
+        DealPart.state == PartState.SHARED_OUT,
+        DealPart.number > 1,
+        DealPart.id.not_in(select(DealInstalment.id).where(DealInstalment.deal_id == deal.id)),
     )
     covers = (
         select(func.coalesce(func.sum(AdjustmentCover.amount_minor), 0))
@@ -140,11 +175,10 @@ def propose_release(
         raise HoldbackTooSmall(str(allowed))
     if not wanted:
         raise AdjustmentEmpty("an amount above zero")
-    last = session.scalar(select(func.max(DealPart.number)).where(DealPart.deal_id == deal_id))
     part = DealPart(
         id=db.new_id(),
         deal_id=deal.id,
-        number=(last or 0) + 1,
+        number=_last(session, deal.id) + 1,
         amount_minor=wanted.minor,
         currency=deal.currency,
         state=PART.initial,

@@ -17,7 +17,7 @@ from collection import service as collection
 from marketplace.actor import Actor
 from marketplace.db import Page
 from marketplace.money import Money
-from settlement import deals, ledger, parts, payouts, third_parties
+from settlement import deals, instalments, ledger, parts, payouts, third_parties
 from settlement.bank_models import MatchReversal
 from settlement.closing_models import Adjustment, AdjustmentCover, DealPart, ThirdPartyClaim
 from settlement.deal_models import Allocation, Deal, DealDeduction
@@ -193,7 +193,7 @@ def _price_figures(session: Session, deal: Deal) -> list[Found]:
 def _deduction_figures(session: Session, deal: Deal) -> list[Found]:
     flow = payouts.preview(session, deal)
     keys = [*sorted(set(PAYEE_ACCOUNTS.values())), *_accounts_of(session, deal, liens=False)]
-    posted = sum(_posted(session, "deal.distributed", deal.id, key) for key in keys)
+    posted = sum(_distributed(session, deal, key) for key in keys)
     return [
         (Group.DEDUCTIONS, Figure.FLOW_DEDUCTIONS, "deal_deductions", _deducted(session, deal)),
         (
@@ -211,7 +211,7 @@ def _net_figures(session: Session, deal: Deal) -> list[Found]:
     allocated = select(func.coalesce(func.sum(Allocation.amount_minor), 0)).where(Allocation.deal_id == deal.id)
     receipts = _receipts(session, deal)
     owed = [payable, books.holdback(deal.id), *_accounts_of(session, deal, liens=True)]
-    posted = sum(_posted(session, "deal.distributed", deal.id, key) for key in owed)
+    posted = sum(_distributed(session, deal, key) for key in owed)
     kept = _kept(session, deal)
     return [
         (Group.NET, Figure.FLOW_NET, "deals.net_minor", deal.net_minor or 0),
@@ -239,10 +239,8 @@ def _accounts_of(session: Session, deal: Deal, *, liens: bool) -> list[str]:
 
 
 def _shared_out(deal: Deal) -> Select[uuid.UUID]:
-    """The parts of a deal after the first that its cases have received."""
-    return select(DealPart.id).where(
-        DealPart.deal_id == deal.id, DealPart.number > 1, DealPart.state == PartState.SHARED_OUT
-    )
+    """The parts of a deal that its cases have received; the first of one distributed whole is paid as the deal."""
+    return select(DealPart.id).where(DealPart.deal_id == deal.id, DealPart.state == PartState.SHARED_OUT)
 
 
 def _receipts(session: Session, deal: Deal) -> int:
@@ -266,6 +264,12 @@ def _kept(session: Session, deal: Deal) -> int:
     )
     held = ledger.credit(session, books.holdback(deal.id), currency=deal.currency)
     return int(liens or 0) + int(used or 0) + held
+
+
+def _distributed(session: Session, deal: Deal, account: str) -> int:
+    """Sum of what the distribution of a deal, or each of its instalments, posted on one account, debit +."""
+    each = [_posted(session, instalments.DISTRIBUTED, row.id, account) for row in instalments.of_deal(session, deal.id)]
+    return _posted(session, "deal.distributed", deal.id, account) + sum(each)
 
 
 def _posted(session: Session, source_kind: str, source_id: uuid.UUID, account: str) -> int:

@@ -10,6 +10,8 @@ from settlement.deposits import DepositStatus, list_deposits
 from settlement.domain.deal import DealState, Party
 from settlement.domain.orders import PaymentOrderState, PaymentPurpose
 from settlement.exceptions import LineFilter, list_lines
+from settlement.instalment_models import DealInstalment
+from settlement.instalments import list_instalments
 from settlement.ledger import balance, balances
 from settlement.matches import LineView
 from settlement.models import BankAccount, BankStatement, Entry, PaymentOrder, StatementLine
@@ -29,6 +31,7 @@ __all__ = [
     "CaseShare",
     "Deal",
     "DealDeduction",
+    "DealInstalment",
     "DealState",
     "DealView",
     "DepositStatus",
@@ -60,6 +63,7 @@ __all__ = [
     "list_bank_accounts",
     "list_deals",
     "list_deposits",
+    "list_instalments",
     "list_lines",
     "list_orders",
     "list_statements",

@@ -5,6 +5,7 @@ single cases taken from that case's share, a ceiling for a case, money kept back
 what a case receives pays its costs, interest and principal.
 """
 
+import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -26,6 +27,13 @@ CIVIL_CODE: Final[Order] = (("costs",), ("interest",), ("principal",))
 """Costs of realising the claim, interest, the main debt (Civil Code 561), unless the parties agreed otherwise."""
 
 BUCKETS: Final = tuple(bucket for one in CIVIL_CODE for bucket in one)
+
+
+class Distribution(enum.StrEnum):
+    """When a price is distributed: once the whole of it has come, or each instalment as it comes."""
+
+    ON_COMPLETION = "on_completion"
+    PER_INSTALMENT = "per_instalment"
 
 
 class HoldbackAboveProceeds(Conflict):
@@ -79,6 +87,7 @@ class Terms:
     capped: bool = False
     order: Order = CIVIL_CODE
     warranty_days: int = 0
+    distribution: Distribution = Distribution.ON_COMPLETION
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,21 +14,27 @@ from marketplace.documents import BadDocument, Node
 from marketplace.errors import Failure
 from marketplace.money import Money
 from settlement.domain import closing, funds_flow
-from settlement.domain.closing import BUCKETS, CIVIL_CODE, Cases, Claim, Closing, Order, Terms
+from settlement.domain.closing import BUCKETS, CIVIL_CODE, Cases, Claim, Closing, Distribution, Order, Terms
+from settlement.domain.distribution import InstalmentsAbovePrice, Stage, in_parts
 from settlement.domain.funds_flow import Fixed, Percent
 from settlement.domain.instalments import CapsBelowTotal
 from settlement.domain.split import ROUNDINGS, read_cases, read_deductions, read_percent
 
 PROOF: Final = "closing-proof-1"
 MAX_CLAIMS: Final = 100_000
+MAX_INSTALMENTS: Final = 1000
 MAX_WARRANTY_DAYS: Final = 3650
 
-_TERMS: Final = ("deductions", "senior_claims", "liens", "holdback", "capped", "order", "warranty_days")
+_TERMS: Final = (
+    "deductions", "senior_claims", "liens", "holdback", "capped", "order", "warranty_days", "distribution",
+)  # fmt: skip
 
 
 def close_document(document: Node) -> dict[str, Any]:
     """Answer one closing document; raise `BadDocument` with the pointer of what is wrong."""
-    members = document.object(required=("currency", "price", "cases"), optional=("deposit", "deductions", "terms"))
+    members = document.object(
+        required=("currency", "price", "cases"), optional=("deposit", "deductions", "terms", "instalments")
+    )
     currency = members["currency"].currency()
     price = members["price"].amount(currency)
     deposit = members["deposit"].amount(currency) if members["deposit"].given else Money.zero(currency)
@@ -37,8 +43,12 @@ def close_document(document: Node) -> dict[str, Any]:
     terms = read_terms(members["terms"], currency, taken={one.name for one in deductions})
     cases, owed = _read_cases(members["cases"], currency, capped=terms.capped)
     _check_liens(members["terms"], terms, cases.keys)
+    amounts = _read_instalments(members["instalments"], currency, terms)
     try:
         closed = closing.close(price=price, deposit=deposit, deductions=deductions, terms=terms, cases=cases)
+        parts = None if amounts is None else in_parts(closed, cases.keys, amounts)
+    except InstalmentsAbovePrice as failure:
+        raise BadDocument(members["instalments"].pointer, failure.detail, "at most the price") from None
     except funds_flow.DeductionAboveRest as failure:
         node = _deduction(members, len(deductions), failure.position)
         raise BadDocument(node.pointer, failure.values["deduction"], f"at most {failure.values['rest']}") from None
@@ -48,7 +58,54 @@ def close_document(document: Node) -> dict[str, Any]:
         raise BadDocument(members["cases"].pointer, failure.detail, "ceilings that hold the net price") from None
     except closing.HoldbackAboveProceeds as failure:
         raise BadDocument(members["terms"].child("holdback").pointer, failure.detail, "at most the proceeds") from None
-    return answer_of(closed, cases.keys, owed, terms.order)
+    answer = answer_of(closed, cases.keys, owed, terms.order)
+    return answer if parts is None else {**answer, "instalments": _instalments_of(closed, cases.keys, parts)}
+
+
+def _read_instalments(node: Node, currency: str, terms: Terms) -> list[int] | None:
+    """Return what came in so far, each above zero; None when nothing is said of it."""
+    if not node.given:
+        return None
+    if terms.distribution is not Distribution.PER_INSTALMENT:
+        raise node.refuse("instalments only where the terms say per_instalment")
+    amounts = []
+    for one in node.list(maximum=MAX_INSTALMENTS):
+        amounts.append(one.amount(currency).minor)
+        if not amounts[-1]:
+            raise one.refuse("an amount above zero")
+    return amounts
+
+
+def _instalments_of(closed: Closing, keys: Sequence[str], parts: Sequence[Stage]) -> list[dict[str, Any]]:
+    """Return what each instalment brought, in the words of the closing; names are those of the closing too."""
+    currency = closed.flow.gross.currency
+
+    def text(minor: int) -> str:
+        return Money(minor, currency).text
+
+    return [
+        {
+            "received": text(part.received),
+            "deductions": [
+                _taken(one.name, one.payee, text(minor))
+                for one, minor in zip(closed.flow.deductions, part.taken, strict=True)
+                if minor
+            ],
+            "net": text(sum(part.net)),
+            "liens": [
+                {"case": one.claim.case, **_taken(one.claim.name, one.claim.payee, text(minor))}
+                for one, minor in zip(closed.liens, part.liens, strict=True)
+                if minor
+            ],
+            "holdback": text(part.held),
+            "first": text(sum(part.first)),
+            "cases": [
+                {"case": key, "net": text(net), "first": text(first)}
+                for key, net, first in zip(keys, part.net, part.first, strict=True)
+            ],
+        }
+        for part in parts
+    ]
 
 
 def _deduction(members: Mapping[str, Node], count: int, position: int) -> Node:
@@ -127,7 +184,12 @@ def read_terms(node: Node, currency: str, *, taken: set[str] | None = None) -> T
         capped=members["capped"].given and members["capped"].boolean(),
         order=_read_order(members["order"]),
         warranty_days=members["warranty_days"].integer(0, MAX_WARRANTY_DAYS) if members["warranty_days"].given else 0,
+        distribution=_read_distribution(members["distribution"]),
     )
+
+
+def _read_distribution(node: Node) -> Distribution:
+    return Distribution(node.one_of(tuple(Distribution))) if node.given else Distribution.ON_COMPLETION
 
 
 def _once(node: Node, name: str, names: set[str]) -> None:
