@@ -212,7 +212,10 @@ class AdjustmentCase(Base):
 
 
 class AdjustmentCover(Base):
-    """Money that paid part of an adjustment: out of the holdback, or with a bank line. Append-only."""
+    """Money that paid part of an adjustment: out of the holdback, with a bank line, or off a balance. Append-only.
+
+    `against_balance`: collections that reduced what the buyer still had to pay.
+    """
 
     __tablename__ = "adjustment_covers"
     id: Mapped[uuid.UUID] = key()
@@ -222,8 +225,12 @@ class AdjustmentCover(Base):
     currency: Mapped[str] = currency()
     entry_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("entries.id"))
     covered_at: Mapped[datetime]
+    against_balance: Mapped[bool] = mapped_column(default=False)
 
-    __table_args__ = (CheckConstraint("amount_minor > 0", "amount_positive"),)
+    __table_args__ = (
+        CheckConstraint("amount_minor > 0", "amount_positive"),
+        CheckConstraint("NOT against_balance OR statement_line_id IS NULL", "one_way"),
+    )
 
     @property
     def amount(self) -> Money:

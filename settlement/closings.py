@@ -115,6 +115,8 @@ def _lock_open(session: Session, deal_id: uuid.UUID) -> Deal:
         raise TermsTooLate(deal.state.value)
     if deal.distributed_minor:
         raise TermsTooLate("distributed in part")
+    if deal.netted_minor:
+        raise TermsTooLate("paid in part with collections")
     return deal
 
 

@@ -30,7 +30,8 @@ class DealArgs(PageArgs):
 class DealOut(Schema):
     """A deal. `due` is what is still to be paid, `overdue`: late; `net` and `case_count` come with the distribution.
 
-    `distributed`: how much of the price is, which may be some of it where the terms say per instalment.
+    `netted`: collections of the seller set off against the balance. `distributed`: how much of the price is, which may
+    be some of it where the terms say per instalment.
     """
 
     id = Id(required=True, attribute="deal.id")
@@ -48,6 +49,7 @@ class DealOut(Schema):
     balance = Amount(required=True, attribute="deal.balance")
     received = Amount(required=True, attribute="deal.received")
     waived = Amount(required=True, attribute="deal.waived")
+    netted = Amount(required=True, attribute="deal.netted")
     due = Amount(required=True, attribute="deal.due")
     distributed = Amount(required=True, attribute="deal.distributed")
     net = Amount(required=True, allow_none=True, attribute="deal.net")

@@ -212,6 +212,15 @@ def _let_go(session: Session, deal: Deal, *, value_on: date, actor: Actor, at: d
     audit.record(session, actor=actor, at=at, subject=deal, verb="let_go", after={"waived": str(missing)})
 
 
+def net_collections(session: Session, deal: Deal, *, amount: Money, actor: Actor, at: datetime) -> None:
+    """Count collections of the seller toward a balance, whose entry `settlement.netting` posted; the last cent pays."""
+    deal.netted_minor += amount.minor
+    session.flush()
+    audit.record(session, actor=actor, at=at, subject=deal, verb="net", after={"netted": str(amount)})
+    if not deal.due:
+        _pay(session, deal, actor=actor, at=at)
+
+
 def take_payment_back(
     session: Session, *, reference: str, match_id: uuid.UUID, reason: str, on: date, actor: Actor, at: datetime
 ) -> Entry:

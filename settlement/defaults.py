@@ -17,7 +17,7 @@ from marketplace import audit, db, outbox
 from marketplace.actor import Actor
 from marketplace.clock import local_date
 from marketplace.money import Money
-from settlement import deals, deciding, default_policies, deposits, ledger, matches, notice_views, releases
+from settlement import deals, deciding, default_policies, deposits, ledger, matches, netting, notice_views, releases
 from settlement.deal_models import Deal
 from settlement.default_models import DefaultPolicy, Forfeiture
 from settlement.domain import ledger as books
@@ -66,8 +66,9 @@ def _cancel(session: Session, deal: Deal, *, reason: str, actor: Actor, at: date
         if match is not None and match.line_id is not None:
             line = matches.lock_line(session, match.line_id)
             deciding.record_reversal(session, match=match, line=line, entry=reversal, reason=reason, actor=actor, at=at)
+    netting.undo(session, deal_id=deal.id, reason=reason, actor=actor, at=at)
     audit.transition(session, deal, "cancel", lifecycle=DEAL, actor=actor, at=at, reason=reason)
-    deal.deposit_minor = deal.received_minor = deal.waived_minor = 0
+    deal.deposit_minor = deal.received_minor = deal.waived_minor = deal.netted_minor = 0
     deal.cancelled_at = at
     session.flush()
     outbox.publish(session, DealCancelled(deal_id=deal.id), at=at)

@@ -87,7 +87,8 @@ _ROWS: Final = {
     StatementFigure.ADJUSTMENTS: "SELECT 'adjustment' AS kind, CAST(id AS text) AS id, reason AS label,"
     " amount_minor AS minor FROM adjustments WHERE deal_id = :deal_id AND state IN ('approved', 'settled')",
     StatementFigure.ADJUSTMENTS_PAID: "SELECT 'cover' AS kind, CAST(c.id AS text) AS id,"
-    " CASE WHEN c.statement_line_id IS NULL THEN 'holdback' ELSE 'bank line ' || c.statement_line_id END AS label,"
+    " CASE WHEN c.against_balance THEN 'balance' WHEN c.statement_line_id IS NULL THEN 'holdback'"
+    " ELSE 'bank line ' || c.statement_line_id END AS label,"
     " c.amount_minor * sign(a.amount_minor) AS minor"
     " FROM adjustment_covers c JOIN adjustments a ON a.id = c.adjustment_id WHERE a.deal_id = :deal_id",
 }

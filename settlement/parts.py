@@ -149,7 +149,11 @@ def holdback_of(session: Session, deal: Deal) -> Holdback:
     covers = (
         select(func.coalesce(func.sum(AdjustmentCover.amount_minor), 0))
         .join(Adjustment, Adjustment.id == AdjustmentCover.adjustment_id)
-        .where(Adjustment.deal_id == deal.id, AdjustmentCover.statement_line_id.is_(None))
+        .where(
+            Adjustment.deal_id == deal.id,
+            AdjustmentCover.statement_line_id.is_(None),
+            AdjustmentCover.against_balance.is_(False),
+        )
     )
     released, paid = (Money(int(session.scalars(query).one()), deal.currency) for query in (later, covers))
     held = Money(ledger.credit(session, books.holdback(deal.id), currency=deal.currency), deal.currency)

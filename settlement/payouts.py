@@ -96,7 +96,7 @@ def _distribute_whole(
     third = third_parties.keep(session, deal, flow=flow, closed=shared.closed, ids=ids)
     _post(session, deal, flow, third, held=shared.held, first=shared.first, actor=actor, at=at)
     third_parties.propose_payments(session, deal, claims=third, actor=actor, at=at)
-    _propose_payout(session, deal, shared.first, actor=actor, at=at)
+    _propose_payout(session, deal, shared.first - deal.netted, actor=actor, at=at)
     deal.distributed_minor = deal.price_minor
     session.flush()
 
@@ -159,7 +159,11 @@ def _post(
     ours = [(fees.PAYEE_ACCOUNTS.get(taken.payee), taken.amount) for taken in flow.deductions]
     owed = [(account, amount) for account, amount in ours if account is not None]
     owed += [(third_parties.account_of(row), row.paid) for row in third]
-    owed += [(books.holdback(deal.id), held), (books.payable(deal.seller_organisation_id), first)]
+    owed += [
+        (books.holdback(deal.id), held),
+        (books.netted(deal.id), deal.netted),
+        (books.payable(deal.seller_organisation_id), first - deal.netted),
+    ]
     ledger.post(
         session,
         source_kind="deal.distributed",

@@ -210,7 +210,7 @@ def _net_figures(session: Session, deal: Deal) -> list[Found]:
     payable = books.payable(deal.seller_organisation_id)
     allocated = select(func.coalesce(func.sum(Allocation.amount_minor), 0)).where(Allocation.deal_id == deal.id)
     receipts = _receipts(session, deal)
-    owed = [payable, books.holdback(deal.id), *_accounts_of(session, deal, liens=True)]
+    owed = [payable, books.holdback(deal.id), books.netted(deal.id), *_accounts_of(session, deal, liens=True)]
     posted = sum(_distributed(session, deal, key) for key in owed)
     kept = _kept(session, deal)
     return [
@@ -222,8 +222,8 @@ def _net_figures(session: Session, deal: Deal) -> list[Found]:
         (
             Group.NET,
             Figure.PAYOUT,
-            "statement_lines, postings: in_payment, holdback, third_party_claims",
-            sum(_payout_parts(session, deal)) + kept,
+            "statement_lines, postings: in_payment, holdback, third_party_claims, deals.netted_minor",
+            sum(_payout_parts(session, deal)) + kept + deal.netted_minor,
         ),
     ]
 
@@ -260,7 +260,11 @@ def _kept(session: Session, deal: Deal) -> int:
     used = session.scalar(
         select(func.coalesce(func.sum(AdjustmentCover.amount_minor), 0))
         .join(Adjustment, Adjustment.id == AdjustmentCover.adjustment_id)
-        .where(Adjustment.deal_id == deal.id, AdjustmentCover.statement_line_id.is_(None))
+        .where(
+            Adjustment.deal_id == deal.id,
+            AdjustmentCover.statement_line_id.is_(None),
+            AdjustmentCover.against_balance.is_(False),
+        )
     )
     held = ledger.credit(session, books.holdback(deal.id), currency=deal.currency)
     return int(liens or 0) + int(used or 0) + held
@@ -284,7 +288,7 @@ def _posted(session: Session, source_kind: str, source_id: uuid.UUID, account: s
 
 
 def _received(session: Session, deal: Deal) -> int:
-    """What came in for the deal: what paid the balance, what is left of the winner's deposit, what was let go.
+    """What came in for the deal: what paid the balance, what is left of the winner's deposit, let go or set off.
 
     Of a bidder that won several lots with one deposit, less what its other deals have of it.
     """
@@ -310,7 +314,14 @@ def _received(session: Session, deal: Deal) -> int:
             Deal.registration_id == deal.registration_id, Deal.id != deal.id
         )
     )
-    return int(deposit or 0) - int(returned or 0) - int(elsewhere or 0) + int(balance or 0) + deal.waived_minor
+    return (
+        int(deposit or 0)
+        - int(returned or 0)
+        - int(elsewhere or 0)
+        + int(balance or 0)
+        + deal.waived_minor
+        + deal.netted_minor
+    )
 
 
 def _deducted(session: Session, deal: Deal) -> int:

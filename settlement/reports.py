@@ -57,6 +57,8 @@ def invoice(view: DealView, *, package_name: str, language: Language, at: dateti
     """Return the invoice of the balance: price less deposit, what was received, what is still due and until when."""
     deal = view.deal
     rows = [("price", deal.price), ("deposit", -deal.deposit), ("balance", deal.balance), ("received", -deal.received)]
+    if deal.netted:
+        rows.append(("netted", -deal.netted))
     lines = [Line((word(name, language), amount.text)) for name, amount in rows]
     lines.append(Line((word("still_due", language), deal.due.text), strong=True))
     return set_paper(
@@ -120,7 +122,14 @@ def _buyer_lines(view: DealView, entries: Sequence[TrailEntry], language: Langua
         for one in entry.lines
         if one.role == "balance"
     ]
+    lines += _netted_lines(view, language)
     return [*lines, Line((word("still_due", language), deal.due.text), strong=True)]
+
+
+def _netted_lines(view: DealView, language: Language) -> list[Line]:
+    """Collections that the buyer did not have to pay, and that the seller is not paid again."""
+    netted = view.deal.netted
+    return [Line((word("netted", language), (-netted).text))] if netted else []
 
 
 def _seller_lines(
@@ -132,6 +141,7 @@ def _seller_lines(
     if deal.net is not None:
         lines.append(Line((word("net", language), deal.net.text), strong=True))
         lines.append(Line((word("case_count", language), str(deal.case_count))))
+    lines += _netted_lines(view, language)
     if deal.distributed:
         lines.append(Line((word("paid_out", language), paid[0].text)))
         lines.append(Line((word("in_payment", language), paid[1].text)))

@@ -30,6 +30,7 @@ _WORDS: Final[dict[str, tuple[str, str]]] = {
     "deposit": ("保证金抵扣", "Deposit applied"),
     "balance": ("应付余款", "Balance"),
     "received": ("已收余款", "Received"),
+    "netted": ("过渡期回款抵扣", "Collections set off"),
     "still_due": ("尚欠", "Still due"),
     "net": ("转让净价款", "Net proceeds"),
     "paid_out": ("已划付", "Paid out"),

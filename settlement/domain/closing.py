@@ -36,6 +36,13 @@ class Distribution(enum.StrEnum):
     PER_INSTALMENT = "per_instalment"
 
 
+class CollectionsRule(enum.StrEnum):
+    """How the buyer gets what the seller collected after the cut-off, while some of the price is due."""
+
+    PAID_OVER = "paid_over"
+    NET_AGAINST_BALANCE = "net_against_balance"
+
+
 class HoldbackAboveProceeds(Conflict):
     """A holdback of a fixed amount is more than what the seller would receive."""
 
@@ -88,6 +95,7 @@ class Terms:
     order: Order = CIVIL_CODE
     warranty_days: int = 0
     distribution: Distribution = Distribution.ON_COMPLETION
+    collections: CollectionsRule = CollectionsRule.PAID_OVER
 
 
 @dataclass(frozen=True, slots=True)

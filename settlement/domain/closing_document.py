@@ -14,7 +14,17 @@ from marketplace.documents import BadDocument, Node
 from marketplace.errors import Failure
 from marketplace.money import Money
 from settlement.domain import closing, funds_flow
-from settlement.domain.closing import BUCKETS, CIVIL_CODE, Cases, Claim, Closing, Distribution, Order, Terms
+from settlement.domain.closing import (
+    BUCKETS,
+    CIVIL_CODE,
+    Cases,
+    Claim,
+    Closing,
+    CollectionsRule,
+    Distribution,
+    Order,
+    Terms,
+)
 from settlement.domain.distribution import InstalmentsAbovePrice, Stage, in_parts
 from settlement.domain.funds_flow import Fixed, Percent
 from settlement.domain.instalments import CapsBelowTotal
@@ -27,6 +37,7 @@ MAX_WARRANTY_DAYS: Final = 3650
 
 _TERMS: Final = (
     "deductions", "senior_claims", "liens", "holdback", "capped", "order", "warranty_days", "distribution",
+    "collections",
 )  # fmt: skip
 
 
@@ -185,11 +196,22 @@ def read_terms(node: Node, currency: str, *, taken: set[str] | None = None) -> T
         order=_read_order(members["order"]),
         warranty_days=members["warranty_days"].integer(0, MAX_WARRANTY_DAYS) if members["warranty_days"].given else 0,
         distribution=_read_distribution(members["distribution"]),
+        collections=_read_collections(members["collections"], members["distribution"]),
     )
 
 
 def _read_distribution(node: Node) -> Distribution:
     return Distribution(node.one_of(tuple(Distribution))) if node.given else Distribution.ON_COMPLETION
+
+
+def _read_collections(node: Node, distribution: Node) -> CollectionsRule:
+    """Only a price that is distributed as a whole has a balance that collections are set off against."""
+    if not node.given:
+        return CollectionsRule.PAID_OVER
+    rule = CollectionsRule(node.one_of(tuple(CollectionsRule)))
+    if rule is CollectionsRule.NET_AGAINST_BALANCE and _read_distribution(distribution) is Distribution.PER_INSTALMENT:
+        raise node.refuse("paid_over, where the price is distributed per_instalment")
+    return rule
 
 
 def _once(node: Node, name: str, names: set[str]) -> None:
