@@ -10,6 +10,8 @@ from sqlalchemy.dialects.postgresql import ARRAY, Insert
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.orm import Session
 
+from collection import application
+from collection.domain.balances import Order
 from collection.domain.receipts import (
     AlreadyReversed,
     NotReversible,
@@ -61,6 +63,7 @@ def record_repayment(
 ) -> CaseReceipt:
     """Record money that a borrower paid and apply it to costs, interest, principal as they stand after earlier ones.
 
+    In the order of application in force for the case (`collection.application`).
     Raises `NotFound`, `CurrencyMismatch`, `ReceiptOfTheFuture`.
     """
     if received_on > local_date(at, _ZONE):
@@ -85,6 +88,7 @@ def record_meanwhile(
     session: Session,
     *,
     amounts: Mapping[uuid.UUID, Money],
+    order: Order,
     source_kind: str,
     source_id: uuid.UUID,
     note: str,
@@ -93,14 +97,15 @@ def record_meanwhile(
 ) -> None:
     """Record what borrowers paid the buyer of cases that come back, as repayments of today; nothing for a zero.
 
-    Once for each case and source. Raises `NotFound`, `CurrencyMismatch`.
+    `order` is that of the terms under which the buyer had them. Once for each case and source. Raises `NotFound`,
+    `CurrencyMismatch`.
     """
     today = local_date(at, _ZONE)
     for case_id, amount in sorted(amounts.items()):
         if amount.minor:
             receipt = _repayment(
                 session, case_id, amount, received_on=today, note=note, receipt_id=new_id(),
-                source=(source_kind, source_id), actor=actor, at=at,
+                source=(source_kind, source_id), order=order, actor=actor, at=at,
             )  # fmt: skip
             _keep(session, receipt, RepaymentRecorded, actor=actor, at=at)
 
@@ -114,20 +119,26 @@ def _repayment(
     note: str,
     receipt_id: uuid.UUID,
     source: tuple[str, uuid.UUID],
+    order: Order | None = None,
     actor: Actor,
     at: datetime,
 ) -> CaseReceipt:
-    """Apply money to costs, interest, principal as they stand; the case is locked from here on."""
+    """Apply money to costs, interest, principal as they stand; the case is locked from here on.
+
+    In `order`, else in that in force for the case.
+    """
     case = cases.require_case(session, case_id, actor=actor)
     if amount.currency != case.currency:
         raise CurrencyMismatch(amount.currency, case.currency)
     lock_case(session, case_id)
     paid = _paid_since(session, case_id, after=case.as_of_on)
+    if order is None:
+        order = application.order_of(session, case_id=case_id, organisation_id=case.organisation_id)
     owed = Split(
         case.other_minor - paid.other, case.interest_minor - paid.interest, case.principal_minor - paid.principal
     )
     return _receipt(
-        case_id, ReceiptKind.REPAYMENT, amount, apply_repayment(amount, owed=owed), received_on, note, at,
+        case_id, ReceiptKind.REPAYMENT, amount, apply_repayment(amount, owed=owed, order=order), received_on, note, at,
         receipt_id=receipt_id, source=source,
     )  # fmt: skip
 

@@ -4,7 +4,7 @@ import marshmallow as ma
 
 from marketplace.fields import Amount, Choice, Day, Id, Instant, PageArgs, ReasonIn, Schema, Text
 from settlement.domain.adjustments import AdjustmentKind, AdjustmentState
-from settlement.domain.assignment import DeliveryChannel, NoticeState
+from settlement.domain.assignment import DeliveryChannel, NoticeKind, NoticeState
 from settlement.domain.deal import Party
 from settlement.figures import StatementFigure
 from settlement.ledger_schemas import LedgerFileArgs
@@ -142,12 +142,16 @@ class NoticeDeliveredIn(Schema):
 
 
 class AssignmentNoticeOut(Schema):
-    """The notice to the borrower of a case; from `delivered_on` the transfer binds it (Civil Code 546)."""
+    """A notice to the borrower of a case; from `delivered_on` the transfer binds it (Civil Code 546).
+
+    `reassignment`: the case went back, and the borrower, once told, is told that it pays the seller again.
+    """
 
     id = Id(required=True)
     deal_id = Id(required=True)
     case_id = Id(required=True)
     case_key = ma.fields.String(required=True)
+    kind = Choice(NoticeKind, required=True)
     state = Choice(NoticeState, required=True)
     written_at = Instant(required=True)
     channel = Choice(DeliveryChannel, required=True, allow_none=True)

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from marketplace.db import Base, currency, enum_column, key
 from marketplace.money import Money
 from settlement.domain.adjustments import AdjustmentKind, AdjustmentState
-from settlement.domain.assignment import DeliveryChannel, NoticeState
+from settlement.domain.assignment import DeliveryChannel, NoticeKind, NoticeState
 from settlement.domain.decisions import PartState, TermsState, ThirdPartyKind
 
 FOUR_EYES: Final = "decided_by_id IS NULL OR decided_by_id <> proposed_by_id OR state = 'rejected'"
@@ -239,13 +239,17 @@ class AdjustmentCover(Base):
 
 
 class AssignmentNotice(Base):
-    """The notice to the borrower of one case of a deal: the paper as it was written, and the proof of its delivery."""
+    """A notice to the borrower of one case of a deal: the paper as it was written, and the proof of its delivery.
+
+    One of each kind at most: of the assignment, and of the way back when the case went back.
+    """
 
     __tablename__ = "assignment_notices"
     id: Mapped[uuid.UUID] = key()
     deal_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("deals.id"))
     case_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("cases.id"), index=True)
     case_key: Mapped[str]
+    kind: Mapped[NoticeKind] = mapped_column(enum_column(NoticeKind), default=NoticeKind.ASSIGNMENT)
     state: Mapped[NoticeState] = mapped_column(enum_column(NoticeState))
     file_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("stored_files.id"))
     written_at: Mapped[datetime]
@@ -255,7 +259,7 @@ class AssignmentNotice(Base):
     proof: Mapped[str] = mapped_column(default="")
 
     __table_args__ = (
-        UniqueConstraint("deal_id", "case_id"),
+        UniqueConstraint("deal_id", "case_id", "kind"),
         CheckConstraint("state = 'written' OR (channel IS NOT NULL AND sent_on IS NOT NULL)", "sent_some_way"),
         CheckConstraint("state <> 'delivered' OR (delivered_on >= sent_on AND proof <> '')", "delivered_with_proof"),
     )

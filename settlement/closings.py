@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from collection.domain.balances import by_sets
 from marketplace import audit, db, outbox
 from marketplace.actor import Actor
 from marketplace.documents import Node
@@ -244,7 +245,7 @@ def freeze_cases(session: Session, *, deal_id: uuid.UUID, actor: Actor, at: date
 
 
 def _frozen(deal: Deal, case: FrozenCase, closed: Closing, place: int, terms: Terms) -> dict[str, Any]:
-    parts = closing.inside_case(closed.proceeds[place], owed_of(case), terms.order)
+    parts = by_sets(closed.proceeds[place], owed_of(case), terms.order)
     return {
         "deal_id": deal.id,
         "case_id": case.case_id,

@@ -131,6 +131,19 @@ _WORDS: Final[dict[str, tuple[str, str]]] = {
             "{buyer}. From the day on which this notice reaches you, perform to the assignee (Civil Code 546, 547)."
         ),
     ),
+    "reassignment_notice": ("债权回转通知书", "Notice of reassignment"),
+    "reassignment_text": (
+        (
+            "致 {borrower}：{seller} 此前转让给 {buyer} 的对您享有的债权（案件编号 {case}）"
+            "及其从权利现已转回 {seller}。根据《中华人民共和国民法典》第五百四十六条、第五百四十七条，"
+            "自本通知到达之日起，请向 {seller} 履行全部义务。"
+        ),
+        (
+            "To {borrower}: the claim against you (case {case}) and its accessory rights, which {seller} had "
+            "assigned to {buyer}, are {seller}'s again. From the day on which this notice reaches you, perform to "
+            "{seller} (Civil Code 546, 547)."
+        ),
+    ),
     "recomputed": ("由明细重算", "Recomputed from the rows"),
     "recomputed_difference": ("重算差异", "Difference to the rows"),
     "true_up_seller": ("转让方交割后结算单", "True-up of the seller"),

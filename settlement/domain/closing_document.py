@@ -10,19 +10,17 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from collection.domain.balances import BUCKETS, Order, by_sets, read_order
 from marketplace.documents import BadDocument, Node
 from marketplace.errors import Failure
 from marketplace.money import Money
 from settlement.domain import closing, funds_flow
 from settlement.domain.closing import (
-    BUCKETS,
-    CIVIL_CODE,
     Cases,
     Claim,
     Closing,
     CollectionsRule,
     Distribution,
-    Order,
     Terms,
 )
 from settlement.domain.distribution import InstalmentsAbovePrice, Stage, in_parts
@@ -145,7 +143,7 @@ def answer_of(
             "first": text(closed.first[place]),
         }
         if (claim := owed[place]) is not None:
-            parts = closing.inside_case(closed.proceeds[place], claim, order)
+            parts = by_sets(closed.proceeds[place], claim, order)
             row["paid"] = {bucket: text(minor) for bucket, minor in parts.items()}
         rows.append(row)
     return {
@@ -193,7 +191,7 @@ def read_terms(node: Node, currency: str, *, taken: set[str] | None = None) -> T
         claims=tuple(claims),
         holdback=_read_holdback(members["holdback"], currency),
         capped=members["capped"].given and members["capped"].boolean(),
-        order=_read_order(members["order"]),
+        order=read_order(members["order"]),
         warranty_days=members["warranty_days"].integer(0, MAX_WARRANTY_DAYS) if members["warranty_days"].given else 0,
         distribution=_read_distribution(members["distribution"]),
         collections=_read_collections(members["collections"], members["distribution"]),
@@ -248,15 +246,6 @@ def _read_holdback(node: Node, currency: str) -> Percent | Fixed | None:
     members = node.object(required=("percent",), optional=("rounding",))
     rounding = members["rounding"].one_of(tuple(ROUNDINGS)) if members["rounding"].given else "half_up"
     return Percent(read_percent(members["percent"]), ROUNDINGS[rounding])
-
-
-def _read_order(node: Node) -> Order:
-    if not node.given:
-        return CIVIL_CODE
-    order = tuple(tuple(name.one_of(BUCKETS) for name in one.list(minimum=1)) for one in node.list(minimum=1))
-    if sorted(name for one in order for name in one) != sorted(BUCKETS):
-        raise node.refuse("sets that hold each of " + ", ".join(BUCKETS) + " once")
-    return order
 
 
 def _read_cases(node: Node, currency: str, *, capped: bool) -> tuple[Cases, list[dict[str, int] | None]]:
