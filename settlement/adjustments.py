@@ -34,6 +34,7 @@ from settlement.domain.adjustments import (
     check_persons,
 )
 from settlement.domain.deal import DISTRIBUTED, ZONE, NotDistributed
+from settlement.domain.references import ReferenceKind, new_reference
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,7 @@ def propose_adjustment(
         covered_minor=0,
         currency=deal.currency,
         value_on=value_on,
+        reference=new_reference(ReferenceKind.NOTICE),
         reason=reason,
         proposed_by_id=actor.user_id,
         proposed_by=actor.name,
@@ -232,6 +234,28 @@ def cover_adjustment(
     ADJUSTMENT.move(row.state, "settle")
     covers.from_line(session, deal=deal, row=row, line_id=statement_line_id, actor=actor, at=at)
     return row
+
+
+def receive(
+    session: Session, *, reference: str, line_id: uuid.UUID, amount_minor: int, actor: Actor, at: datetime
+) -> int:
+    """Pay the approved adjustment of a reference with a bank line, at most `amount_minor`; return how much it took.
+
+    Nothing for one that is not approved, is paid, or stands in another currency.
+    """
+    found = session.scalars(select(Adjustment).where(Adjustment.reference == reference)).one_or_none()
+    if found is None:
+        return 0
+    deal = deals.lock_deal(session, found.deal_id)
+    row = session.get_one(Adjustment, found.id, with_for_update=True, populate_existing=True)
+    before = row.covered_minor
+    if row.state is not AdjustmentState.APPROVED or deal.state not in DISTRIBUTED:
+        return 0
+    try:
+        covers.from_line(session, deal=deal, row=row, line_id=line_id, most=amount_minor, actor=actor, at=at)
+    except covers.LineHoldsNothing:
+        return 0
+    return abs(row.covered_minor - before)
 
 
 def list_adjustments(

@@ -37,7 +37,10 @@ class CoverIn(Schema):
 
 
 class AdjustmentOut(Schema):
-    """An adjustment: above zero the seller owes the buyer. `amount` = `covered` + `open`."""
+    """An adjustment: above zero the seller owes the buyer. `amount` = `covered` + `open`.
+
+    A wire that names `reference` pays it by itself.
+    """
 
     id = Id(required=True)
     deal_id = Id(required=True)
@@ -47,6 +50,7 @@ class AdjustmentOut(Schema):
     covered = Amount(required=True)
     open = Amount(required=True)
     value_on = Day(required=True)
+    reference = ma.fields.String(required=True, allow_none=True)
     reason = ma.fields.String(required=True)
     proposed_by = ma.fields.String(required=True)
     proposed_at = Instant(required=True)

@@ -150,7 +150,7 @@ class CaseClosing(Base):
 class Adjustment(Base):
     """Money between buyer and seller after the closing: above zero the seller owes the buyer. Approved by two persons.
 
-    `covered` is how much of it has been paid, of the same sign.
+    `covered` is how much of it has been paid, of the same sign. `reference` is what a wire that pays it names.
     """
 
     __tablename__ = "adjustments"
@@ -162,6 +162,7 @@ class Adjustment(Base):
     covered_minor: Mapped[int]
     currency: Mapped[str] = currency()
     value_on: Mapped[date]
+    reference: Mapped[str | None] = mapped_column(unique=True)
     reason: Mapped[str]
     proposed_by_id: Mapped[uuid.UUID]
     proposed_by: Mapped[str]

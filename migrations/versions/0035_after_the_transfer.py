@@ -1,4 +1,4 @@
-"""After a transfer: notices of the way back, and the order in which money is applied on a case.
+"""After a transfer: notices of the way back, the order in which money is applied on a case, references of adjustments.
 
 Revision: 0035_after_the_transfer, after 0034_netted_collections.
 """
@@ -37,6 +37,8 @@ def upgrade() -> None:
     )
     _fix(f"{FIXED}, kind")
     _create_orders()
+    op.add_column("adjustments", sa.Column("reference", sa.String(), nullable=True))
+    op.create_unique_constraint(op.f("uq_adjustments_reference"), "adjustments", ["reference"])
 
 
 def _create_orders() -> None:
@@ -66,6 +68,8 @@ def _create_orders() -> None:
 
 def downgrade() -> None:
     op.execute("SET LOCAL lock_timeout = '5s'")
+    op.drop_constraint(op.f("uq_adjustments_reference"), "adjustments", type_="unique")
+    op.drop_column("adjustments", "reference")
     op.drop_table("application_orders")
     op.execute("DROP TRIGGER assignment_notices_append_only ON assignment_notices")
     op.execute("DELETE FROM assignment_notices WHERE kind = 'reassignment'")
