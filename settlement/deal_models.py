@@ -51,7 +51,7 @@ class Deal(Base):
     listing_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("listings.id"))
     seller_organisation_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("organisations.id"), index=True)
     buyer_organisation_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("organisations.id"), index=True)
-    registration_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("registrations.id"))
+    registration_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("registrations.id"), index=True)
     runner_up_registration_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("registrations.id"))
     fee_schedule_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("fee_schedules.id"))
     reference: Mapped[str] = mapped_column(unique=True)

@@ -24,9 +24,19 @@ _ENTRIES_AND_LINES: Final = """
     JOIN postings g ON g.account_id = c.id
     JOIN entries e ON e.id = g.entry_id
     LEFT JOIN LATERAL (
-        SELECT 'deposit' AS role, m.line_id, m.amount_minor FROM deposits p JOIN matches m ON m.deposit_id = p.id
-        WHERE e.source_kind = 'deposit.applied' AND p.registration_id = d.registration_id
-          AND NOT EXISTS (SELECT FROM match_reversals u WHERE u.match_id = m.id)
+        SELECT 'deposit' AS role, w.line_id, least(w.ends, u.ends) - greatest(w.starts, u.starts) AS amount_minor
+        FROM (
+            SELECT m.line_id, CAST(sum(m.amount_minor) OVER (ORDER BY m.id) AS bigint) AS ends,
+                   CAST(sum(m.amount_minor) OVER (ORDER BY m.id) AS bigint) - m.amount_minor AS starts
+            FROM deposits p JOIN matches m ON m.deposit_id = p.id
+            WHERE p.registration_id = d.registration_id
+              AND NOT EXISTS (SELECT FROM match_reversals v WHERE v.match_id = m.id)
+        ) w, (
+            SELECT CAST(coalesce(sum(x.deposit_minor), 0) AS bigint) AS starts,
+                   CAST(coalesce(sum(x.deposit_minor), 0) AS bigint) + d.deposit_minor AS ends
+            FROM deals x WHERE x.registration_id = d.registration_id AND x.id < d.id
+        ) u
+        WHERE e.source_kind = 'deposit.applied' AND least(w.ends, u.ends) > greatest(w.starts, u.starts)
         UNION ALL
         SELECT 'balance', substr(c2.key, 11)::uuid, g2.amount_minor
         FROM postings g2 JOIN accounts c2 ON c2.id = g2.account_id
@@ -40,7 +50,11 @@ _ENTRIES_AND_LINES: Final = """
     ) r ON true
     LEFT JOIN statement_lines l ON l.id = r.line_id
 """
-"""Every entry on the two accounts of deal `d`, each with the bank lines behind it (none for the price itself)."""
+"""Every entry on the two accounts of deal `d`, each with the bank lines behind it (none for the price itself).
+
+Of a deposit that several deals of one bidder share, each deal has its part: the deals in their order take the lines in
+theirs. What is not applied to any deal is no part of one.
+"""
 
 _ONCE: Final = "WHERE NOT (c.key LIKE 'proceeds:%' AND e.source_kind = 'deal.opened')"
 """The price stands on both accounts."""

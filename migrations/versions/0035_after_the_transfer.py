@@ -39,6 +39,7 @@ def upgrade() -> None:
     _create_orders()
     op.add_column("adjustments", sa.Column("reference", sa.String(), nullable=True))
     op.create_unique_constraint(op.f("uq_adjustments_reference"), "adjustments", ["reference"])
+    op.create_index(op.f("ix_deals_registration_id"), "deals", ["registration_id"], unique=False)
 
 
 def _create_orders() -> None:
@@ -68,6 +69,7 @@ def _create_orders() -> None:
 
 def downgrade() -> None:
     op.execute("SET LOCAL lock_timeout = '5s'")
+    op.drop_index(op.f("ix_deals_registration_id"), table_name="deals")
     op.drop_constraint(op.f("uq_adjustments_reference"), "adjustments", type_="unique")
     op.drop_column("adjustments", "reference")
     op.drop_table("application_orders")
