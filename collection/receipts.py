@@ -1,8 +1,9 @@
 """Payments on a case: repayments recorded by the seller, reversals as new rows, proceeds of a sale in bulk."""
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
+from itertools import islice
 from typing import Any, Final
 
 from sqlalchemy import BigInteger, Uuid, func, insert, literal, select
@@ -33,6 +34,9 @@ from marketplace.money import CurrencyMismatch, Money
 
 _ZONE: Final = "Asia/Shanghai"
 _REVERSAL: Final = "reversal"
+
+PROCEEDS_BLOCK: Final = 10_000
+"""Rows of one statement of `record_proceeds`."""
 
 db.violation("uq_case_receipts_source", AlreadyReversed)
 
@@ -238,17 +242,16 @@ def record_proceeds(
     package_id: uuid.UUID,
     source_kind: str,
     source_id: uuid.UUID,
-    amounts: Sequence[tuple[uuid.UUID, int]],
+    amounts: Iterable[tuple[uuid.UUID, int]],
     currency: str,
     actor: Actor,
     at: datetime,
 ) -> int:
     """Record what each case received of a sale, in minor units ≥ 0; return how many rows were written.
 
-    One row per case and source: the same source again writes nothing. One statement for 100,000 rows and more.
+    One row per case and source: the same source again writes nothing. A statement for each `PROCEEDS_BLOCK` of them,
+    read from `amounts` as they come, so that memory stays bounded however many cases there are.
     """
-    if not amounts:
-        return 0
     shared = {
         "package_id": package_id,
         "kind": ReceiptKind.PROCEEDS.value,
@@ -259,8 +262,10 @@ def record_proceeds(
         "note": "",
         "at": at,
     }
-    made = _insert_of_proceeds(amounts, shared).returning(CaseReceipt.id).cte("made")
-    written = session.execute(select(func.count()).select_from(made)).scalar_one()
+    written, left = 0, iter(amounts)
+    while block := list(islice(left, PROCEEDS_BLOCK)):
+        made = _insert_of_proceeds(block, shared).returning(CaseReceipt.id).cte("made")
+        written += session.execute(select(func.count()).select_from(made)).scalar_one()
     if written:
         _record_bulk(session, package_id, source_kind, source_id, written, actor=actor, at=at)
     return written

@@ -5,7 +5,7 @@ gives a cent back and the last part completes every case exactly.
 """
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -31,6 +31,9 @@ from settlement.instalment_models import DealInstalment
 
 SOURCE: Final = "deal_part"
 """Kind of source under which case receipts and the payout name their part."""
+
+BLOCK: Final = 10_000
+"""Shares read at a time."""
 
 
 def open_first(
@@ -103,15 +106,16 @@ def _store(session: Session, part: DealPart, shares: Sequence[tuple[uuid.UUID, i
     )
 
 
-def first_shares(session: Session, *, deal_id: uuid.UUID) -> list[tuple[uuid.UUID, int]]:
-    """Return what each case of a distributed deal received at once: its share of part 1, else its allocation."""
+def first_shares(session: Session, *, deal_id: uuid.UUID) -> Iterator[tuple[uuid.UUID, int]]:
+    """Return what each case of a distributed deal received at once: its share of part 1, else its allocation.
+
+    Read block by block: memory stays bounded however many cases there are.
+    """
     part_id = select(DealPart.id).where(DealPart.deal_id == deal_id, DealPart.number == 1).scalar_subquery()
-    query = select(PartShare.case_id, PartShare.amount_minor).where(PartShare.part_id == part_id)
-    shares = [(case_id, minor) for case_id, minor in session.execute(query)]
-    if shares:
-        return shares
+    shares = select(PartShare.case_id, PartShare.amount_minor).where(PartShare.part_id == part_id)
     whole = select(Allocation.case_id, Allocation.amount_minor).where(Allocation.deal_id == deal_id)
-    return [(case_id, minor) for case_id, minor in session.execute(whole)]
+    query = whole if session.execute(shares.limit(1)).first() is None else shares
+    return ((case_id, minor) for case_id, minor in session.execute(query.execution_options(yield_per=BLOCK)))
 
 
 def releasable(session: Session, deal: Deal) -> Money:
