@@ -71,7 +71,7 @@ def propose_adjustment(
     deal = deals.lock_deal(session, deal_id)
     if kind is AdjustmentKind.COLLECTIONS and netting.is_open(session, deal):
         parts = rules.of_collections(netting.stands_of(session, deal), _named(deal, cases))
-        netting.check(session, deal, sum(parts.values()))
+        netting.check(session, deal, minor=sum(parts.values()))
     else:
         _require_distributed(deal)
         parts = _parts(session, deal, kind, amount=amount, cases=cases, on=value_on, actor=actor, at=at)

@@ -40,7 +40,7 @@ def stands_of(session: Session, deal: Deal) -> dict[str, Stand]:
     return {one.case_key: Stand(one.case_key, 0) for one in sold.cases(session, deal)}
 
 
-def check(session: Session, deal: Deal, minor: int) -> None:
+def check(session: Session, deal: Deal, *, minor: int) -> None:
     """Refuse to set off nothing, more than is due, or more than the seller is paid at once (`NetsTooMuch`)."""
     closed = closings.close(session, deal, terms=closings.read_in_force(session, deal), cases=sold.cases(session, deal))
     allowed = min(deal.due.minor, sum(closed.first) - deal.netted_minor)
@@ -53,7 +53,7 @@ def set_off(session: Session, *, deal: Deal, row: Adjustment, actor: Actor, at: 
 
     The notice of the balance that stands is replaced by one of what is due now.
     """
-    check(session, deal, row.amount_minor)
+    check(session, deal, minor=row.amount_minor)
     cover_id = db.new_id()
     entry = ledger.post(
         session,
