@@ -92,6 +92,22 @@ def record_outcome(data: dict[str, Any], contact_record_id: uuid.UUID) -> Any:
     return service.record_outcome(http.session(), contact_record_id, **data, actor=http.actor(), at=http.at())
 
 
+@blueprint.post("/application-orders", policy=_MANAGE, idempotent=True)
+@blueprint.arguments(schemas.ApplicationOrderIn)
+@blueprint.response(201, schemas.ApplicationOrderOut)
+def save_application_order(data: dict[str, Any]) -> models.ApplicationOrder:
+    """Say in which order money pays costs, interest and principal, of one case or of all of yours; the latest holds."""
+    return service.save_application_order(http.session(), **data, actor=http.actor(), at=http.at())
+
+
+@blueprint.get("/application-orders", policy=_READ)
+@blueprint.arguments(PageArgs, location="query")
+@blueprint.response(200, page_of(schemas.ApplicationOrderOut))
+def list_application_orders(page: dict[str, Any]) -> Page[models.ApplicationOrder]:
+    """List the orders in which money is applied, newest first."""
+    return service.application_orders(http.session(), **page, actor=http.actor())
+
+
 @blueprint.post("/level-rules", policy=_MANAGE, idempotent=True)
 @blueprint.arguments(schemas.LevelRuleIn)
 @blueprint.response(201, schemas.LevelRuleOut)

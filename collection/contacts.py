@@ -110,6 +110,30 @@ def record_contact(
     return ContactShown(record, None)
 
 
+def record_delivery(
+    session: Session, *, case_id: uuid.UUID, channel: Channel, zone: str, note: str, actor: Actor, at: datetime
+) -> ContactShown:
+    """Enter a legal notice that reached the obligor among the contacts of its case, with its proof as the outcome.
+
+    The gate is not asked: its rules are for dunning, and the notice has arrived. It is no conversation, so it holds up
+    no later call. Raises `NotFound`.
+    """
+    case = cases.require_case(session, case_id, actor=actor)
+    lock_case(session, case_id)
+    preset = preset_of_country(parties.require_organisation(session, case.organisation_id).country)
+    person = Person(zone=zone, reachable=True, consent=False)
+    question = Question(person=person, relation=Relation.OBLIGOR, channel=channel, number=None, at=at, log=[])
+    decision = Decision(allowed=True, rule=None, reason="A legal notice that was delivered; no rule of dunning holds.")
+    record = _record(case_id, preset, question, decision, actor)
+    session.add(record)
+    session.flush()
+    outcome = ContactOutcome(contact_record_id=record.id, answered=False, note=note, at=at)
+    session.add(outcome)
+    session.flush()
+    audit.record(session, actor=actor, at=at, subject=record, verb="record_delivery", reason=note)
+    return ContactShown(record, outcome)
+
+
 def refusal(record: ContactRecord) -> ContactRefused | None:
     """Return the failure that a refused record means, None for an allowed one."""
     return None if record.rule is None else ContactRefused(record.rule, record.reason, record.id)

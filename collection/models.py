@@ -41,6 +41,25 @@ class CaseLevel(Base):
     __table_args__ = (Index("ix_case_levels_case_id", "case_id", "id"),)
 
 
+class ApplicationOrder(Base):
+    """In which order money pays costs, interest, principal of a case, or of a seller's cases; the latest holds."""
+
+    __tablename__ = "application_orders"
+    id: Mapped[uuid.UUID] = key()
+    organisation_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("organisations.id"))
+    case_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("cases.id"))
+    sets: Mapped[list[Any]]
+    reason: Mapped[str]
+    created_by: Mapped[str]
+    created_at: Mapped[datetime]
+
+    __table_args__ = (
+        CheckConstraint("reason <> ''", "says_why"),
+        Index("ix_application_orders_organisation_id", "organisation_id", "case_id", "id"),
+        Index("ix_application_orders_case_id", "case_id"),
+    )
+
+
 class ContactRecord(Base):
     """One question to the gate, and what it answered; allowed ones were made. The number is hashed and masked."""
 

@@ -1,8 +1,9 @@
 """Payments on a case: repayments recorded by the seller, reversals as new rows, proceeds of a sale in bulk."""
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
+from itertools import islice
 from typing import Any, Final
 
 from sqlalchemy import BigInteger, Uuid, func, insert, literal, select
@@ -10,6 +11,8 @@ from sqlalchemy.dialects.postgresql import ARRAY, Insert
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.orm import Session
 
+from collection import application
+from collection.domain.balances import Order
 from collection.domain.receipts import (
     AlreadyReversed,
     NotReversible,
@@ -31,6 +34,9 @@ from marketplace.money import CurrencyMismatch, Money
 
 _ZONE: Final = "Asia/Shanghai"
 _REVERSAL: Final = "reversal"
+
+PROCEEDS_BLOCK: Final = 10_000
+"""Rows of one statement of `record_proceeds`."""
 
 db.violation("uq_case_receipts_source", AlreadyReversed)
 
@@ -61,6 +67,7 @@ def record_repayment(
 ) -> CaseReceipt:
     """Record money that a borrower paid and apply it to costs, interest, principal as they stand after earlier ones.
 
+    In the order of application in force for the case (`collection.application`).
     Raises `NotFound`, `CurrencyMismatch`, `ReceiptOfTheFuture`.
     """
     if received_on > local_date(at, _ZONE):
@@ -85,6 +92,7 @@ def record_meanwhile(
     session: Session,
     *,
     amounts: Mapping[uuid.UUID, Money],
+    order: Order,
     source_kind: str,
     source_id: uuid.UUID,
     note: str,
@@ -93,14 +101,15 @@ def record_meanwhile(
 ) -> None:
     """Record what borrowers paid the buyer of cases that come back, as repayments of today; nothing for a zero.
 
-    Once for each case and source. Raises `NotFound`, `CurrencyMismatch`.
+    `order` is that of the terms under which the buyer had them. Once for each case and source. Raises `NotFound`,
+    `CurrencyMismatch`.
     """
     today = local_date(at, _ZONE)
     for case_id, amount in sorted(amounts.items()):
         if amount.minor:
             receipt = _repayment(
                 session, case_id, amount, received_on=today, note=note, receipt_id=new_id(),
-                source=(source_kind, source_id), actor=actor, at=at,
+                source=(source_kind, source_id), order=order, actor=actor, at=at,
             )  # fmt: skip
             _keep(session, receipt, RepaymentRecorded, actor=actor, at=at)
 
@@ -114,20 +123,26 @@ def _repayment(
     note: str,
     receipt_id: uuid.UUID,
     source: tuple[str, uuid.UUID],
+    order: Order | None = None,
     actor: Actor,
     at: datetime,
 ) -> CaseReceipt:
-    """Apply money to costs, interest, principal as they stand; the case is locked from here on."""
+    """Apply money to costs, interest, principal as they stand; the case is locked from here on.
+
+    In `order`, else in that in force for the case.
+    """
     case = cases.require_case(session, case_id, actor=actor)
     if amount.currency != case.currency:
         raise CurrencyMismatch(amount.currency, case.currency)
     lock_case(session, case_id)
     paid = _paid_since(session, case_id, after=case.as_of_on)
+    if order is None:
+        order = application.order_of(session, case_id=case_id, organisation_id=case.organisation_id)
     owed = Split(
         case.other_minor - paid.other, case.interest_minor - paid.interest, case.principal_minor - paid.principal
     )
     return _receipt(
-        case_id, ReceiptKind.REPAYMENT, amount, apply_repayment(amount, owed=owed), received_on, note, at,
+        case_id, ReceiptKind.REPAYMENT, amount, apply_repayment(amount, owed=owed, order=order), received_on, note, at,
         receipt_id=receipt_id, source=source,
     )  # fmt: skip
 
@@ -227,17 +242,16 @@ def record_proceeds(
     package_id: uuid.UUID,
     source_kind: str,
     source_id: uuid.UUID,
-    amounts: Sequence[tuple[uuid.UUID, int]],
+    amounts: Iterable[tuple[uuid.UUID, int]],
     currency: str,
     actor: Actor,
     at: datetime,
 ) -> int:
     """Record what each case received of a sale, in minor units ≥ 0; return how many rows were written.
 
-    One row per case and source: the same source again writes nothing. One statement for 100,000 rows and more.
+    One row per case and source: the same source again writes nothing. A statement for each `PROCEEDS_BLOCK` of them,
+    read from `amounts` as they come, so that memory stays bounded however many cases there are.
     """
-    if not amounts:
-        return 0
     shared = {
         "package_id": package_id,
         "kind": ReceiptKind.PROCEEDS.value,
@@ -248,8 +262,10 @@ def record_proceeds(
         "note": "",
         "at": at,
     }
-    made = _insert_of_proceeds(amounts, shared).returning(CaseReceipt.id).cte("made")
-    written = session.execute(select(func.count()).select_from(made)).scalar_one()
+    written, left = 0, iter(amounts)
+    while block := list(islice(left, PROCEEDS_BLOCK)):
+        made = _insert_of_proceeds(block, shared).returning(CaseReceipt.id).cte("made")
+        written += session.execute(select(func.count()).select_from(made)).scalar_one()
     if written:
         _record_bulk(session, package_id, source_kind, source_id, written, actor=actor, at=at)
     return written

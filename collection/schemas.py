@@ -90,6 +90,27 @@ class ContactRecordOut(Schema):
     outcome = ma.fields.Nested(OutcomeOut, allow_none=True)
 
 
+class ApplicationOrderIn(fields.ReasonIn):
+    """In which order money pays costs, interest, principal: sets, one after the other, each pro rata.
+
+    Of one case, or of all cases of yours when none is named.
+    """
+
+    sets = ma.fields.List(ma.fields.List(ma.fields.String()), required=True)
+    case_id = fields.Id(load_default=None)
+
+
+class ApplicationOrderOut(Schema):
+    """A version of an order; the latest of a case holds for it, else the latest of its seller."""
+
+    id = fields.Id()
+    case_id = fields.Id(allow_none=True)
+    sets = ma.fields.List(ma.fields.List(ma.fields.String()))
+    reason = ma.fields.String()
+    created_by = ma.fields.String()
+    created_at = fields.Instant()
+
+
 class LevelRuleIn(Schema):
     """A new version of a rule of levels, as in the computation `level`."""
 

@@ -1,7 +1,9 @@
 """The door of collection: what routes and later stages may ask. The work is in the files beside it, by subject."""
 
+from collection.application import application_orders, save_application_order
 from collection.classifying import LevelShown, ask_classify, case_levels, classify_cases, level_rules, save_level_rule
-from collection.contacts import contact_records, record_contact, record_outcome, refusal
+from collection.contacts import contact_records, record_contact, record_delivery, record_outcome, refusal
+from collection.domain.contact import Channel
 from collection.receipts import (
     proceeds_total,
     receipts_of,
@@ -12,7 +14,9 @@ from collection.receipts import (
 )
 
 __all__ = [
+    "Channel",
     "LevelShown",
+    "application_orders",
     "ask_classify",
     "case_levels",
     "classify_cases",
@@ -21,11 +25,13 @@ __all__ = [
     "proceeds_total",
     "receipts_of",
     "record_contact",
+    "record_delivery",
     "record_meanwhile",
     "record_outcome",
     "record_proceeds",
     "record_repayment",
     "refusal",
     "reverse_receipt",
+    "save_application_order",
     "save_level_rule",
 ]

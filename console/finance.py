@@ -1,6 +1,7 @@
 """Finance: the deals, one deal down to its reconciliation, and the money trail of one case."""
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -49,7 +50,16 @@ def deal(deal_id: uuid.UUID) -> Any:
         ),
         reconciliation=reconciliation,
         allocated=next((one.amount for one in reconciliation.rows if one.figure == "allocations"), None),
+        instalments=_instalments(row),
     )
+
+
+def _instalments(row: settlement.Deal) -> Sequence[settlement.DealInstalment]:
+    """Return the instalments that are distributed, for the seller's side, operator and auditor; none for a buyer."""
+    session, actor = http.session(), http.actor()
+    if not (actor.sees_everything or actor.organisation_id == row.seller_organisation_id):
+        return ()
+    return settlement.list_instalments(session, deal_id=row.id, actor=actor)
 
 
 def _steps(row: settlement.Deal) -> list[tuple[str, datetime | None]]:

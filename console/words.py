@@ -208,6 +208,8 @@ WORDS: Final[dict[str, dict[str, str]]] = {
         "deposit.applied": mark("Deposit counted toward the price"),
         "deal.payment_received": mark("Balance received"),
         "deal.distributed": mark("Price distributed"),
+        "deal.instalment_distributed": mark("Instalment distributed"),
+        "deal.shortfall_let_go": mark("Shortfall let go"),
     },
     "grade": {
         "normal": mark("Normal"),

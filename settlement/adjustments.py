@@ -16,7 +16,7 @@ from marketplace import audit, db
 from marketplace.actor import Actor
 from marketplace.clock import local_date
 from marketplace.money import CurrencyMismatch, Money
-from settlement import case_returns, closings, covers, deals
+from settlement import case_returns, closings, covers, deals, netting, sold
 from settlement.closing_models import Adjustment, AdjustmentCase, CaseClosing
 from settlement.deal_models import Deal
 from settlement.domain import adjustments as rules
@@ -34,6 +34,7 @@ from settlement.domain.adjustments import (
     check_persons,
 )
 from settlement.domain.deal import DISTRIBUTED, ZONE, NotDistributed
+from settlement.domain.references import ReferenceKind, new_reference
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +62,19 @@ def propose_adjustment(
 
     `collections`: each case with what the seller collected on it. `price`: `amount`, above zero back to the buyer,
     shared by price. `removal`, `repurchase`: the cases that go back, with what the buyer collected on each meanwhile.
-    Raises `DealNotFound`, `NotDistributed`, `DecidedByPerson`, `UnknownCase`, `CaseReturned`, `AdjustmentEmpty`,
+    Before the distribution only collections, where the terms set them off against the balance. Raises `DealNotFound`,
+    `NotDistributed`, `NetsTooMuch`, `DecidedByPerson`, `UnknownCase`, `CaseReturned`, `AdjustmentEmpty`,
     `WarrantyOver`, `CurrencyMismatch`.
     """
     if actor.user_id is None:
         raise DecidedByPerson
-    deal = _lock_distributed(session, deal_id)
-    parts = _parts(session, deal, kind, amount=amount, cases=cases, on=value_on, actor=actor, at=at)
+    deal = deals.lock_deal(session, deal_id)
+    if kind is AdjustmentKind.COLLECTIONS and netting.is_open(session, deal):
+        parts = rules.of_collections(netting.stands_of(session, deal), _named(deal, cases))
+        netting.check(session, deal, minor=sum(parts.values()))
+    else:
+        _require_distributed(deal)
+        parts = _parts(session, deal, kind, amount=amount, cases=cases, on=value_on, actor=actor, at=at)
     row = Adjustment(
         id=db.new_id(),
         deal_id=deal.id,
@@ -77,6 +84,7 @@ def propose_adjustment(
         covered_minor=0,
         currency=deal.currency,
         value_on=value_on,
+        reference=new_reference(ReferenceKind.NOTICE),
         reason=reason,
         proposed_by_id=actor.user_id,
         proposed_by=actor.name,
@@ -84,13 +92,7 @@ def propose_adjustment(
     )
     session.add(row)
     session.flush()
-    ids = dict(
-        session.execute(
-            select(CaseClosing.case_key, CaseClosing.case_id).where(
-                CaseClosing.deal_id == deal.id, CaseClosing.case_key.in_(parts)
-            )
-        ).all()
-    )
+    ids = {one.case_key: one.case_id for one in sold.cases(session, deal) if one.case_key in parts}
     collected = _named(deal, cases) if kind in RETURNS else {}
     columns = ("adjustment_id", "case_id", "amount_minor", "collected_minor")
     rows = (
@@ -104,9 +106,13 @@ def propose_adjustment(
 
 def _lock_distributed(session: Session, deal_id: uuid.UUID) -> Deal:
     deal = deals.lock_deal(session, deal_id)
+    _require_distributed(deal)
+    return deal
+
+
+def _require_distributed(deal: Deal) -> None:
     if deal.state not in DISTRIBUTED:
         raise NotDistributed(deal.state)
-    return deal
 
 
 def _parts(
@@ -186,13 +192,17 @@ def decide_adjustment(
 ) -> Adjustment:
     """Approve an adjustment as another person, or reject it; what the holdback holds pays the buyer at once.
 
-    Cases of a removal or repurchase are the seller's again at once. Raises `AdjustmentNotFound`, `SamePersonDecides`,
-    `DecidedByPerson`, `IllegalMove` (also for a case that is not sold yet).
+    Cases of a removal or repurchase are the seller's again at once. Collections of a deal whose balance is open pay
+    some of it (`settlement.netting`). Raises `AdjustmentNotFound`, `SamePersonDecides`, `DecidedByPerson`,
+    `NotDistributed` between payment and distribution, `NetsTooMuch`, `IllegalMove` (also for a case not sold yet).
     """
     found = session.get(Adjustment, adjustment_id)
     if found is None:
         raise AdjustmentNotFound(adjustment_id)
-    deal = _lock_distributed(session, found.deal_id)
+    deal = deals.lock_deal(session, found.deal_id)
+    nets = approve and netting.is_open(session, deal)
+    if approve and not nets:
+        _require_distributed(deal)
     row = session.get_one(Adjustment, adjustment_id, with_for_update=True, populate_existing=True)
     if approve:
         check_persons(proposed_by_id=row.proposed_by_id, decided_by_id=actor.user_id)
@@ -202,7 +212,9 @@ def decide_adjustment(
     session.flush()
     if approve and row.kind in RETURNS:
         case_returns.take_back(session, deal=deal, row=row, actor=actor, at=at)
-    if approve and row.amount_minor > 0:
+    if nets:
+        netting.set_off(session, deal=deal, row=row, actor=actor, at=at)
+    elif approve and row.amount_minor > 0:
         covers.from_holdback(session, deal=deal, row=row, actor=actor, at=at)
     return row
 
@@ -222,6 +234,28 @@ def cover_adjustment(
     ADJUSTMENT.move(row.state, "settle")
     covers.from_line(session, deal=deal, row=row, line_id=statement_line_id, actor=actor, at=at)
     return row
+
+
+def receive(
+    session: Session, *, reference: str, line_id: uuid.UUID, amount_minor: int, actor: Actor, at: datetime
+) -> int:
+    """Pay the approved adjustment of a reference with a bank line, at most `amount_minor`; return how much it took.
+
+    Nothing for one that is not approved, is paid, or stands in another currency.
+    """
+    found = session.scalars(select(Adjustment).where(Adjustment.reference == reference)).one_or_none()
+    if found is None:
+        return 0
+    deal = deals.lock_deal(session, found.deal_id)
+    row = session.get_one(Adjustment, found.id, with_for_update=True, populate_existing=True)
+    before = row.covered_minor
+    if row.state is not AdjustmentState.APPROVED or deal.state not in DISTRIBUTED:
+        return 0
+    try:
+        covers.from_line(session, deal=deal, row=row, line_id=line_id, most=amount_minor, actor=actor, at=at)
+    except covers.LineHoldsNothing:
+        return 0
+    return abs(row.covered_minor - before)
 
 
 def list_adjustments(
@@ -253,14 +287,16 @@ def list_case_parts(
     page: db.Page[AdjustmentCase] = db.page(
         session, query, key_column=AdjustmentCase.case_id, cursor=cursor, limit=limit
     )
-    keys = _keys(session, row.deal_id, [one.case_id for one in page.items])
+    keys = _keys(session, deals.require_deal(session, row.deal_id), [one.case_id for one in page.items])
     parts = [CasePart(one.case_id, keys[one.case_id], Money(one.amount_minor, row.currency)) for one in page.items]
     return db.Page(parts, page.next)
 
 
-def _keys(session: Session, deal_id: uuid.UUID, case_ids: Sequence[uuid.UUID]) -> Mapping[uuid.UUID, str]:
+def _keys(session: Session, deal: Deal, case_ids: Sequence[uuid.UUID]) -> Mapping[uuid.UUID, str]:
+    if deal.state not in DISTRIBUTED:
+        return {one.case_id: one.case_key for one in sold.cases(session, deal)}
     query = select(CaseClosing.case_id, CaseClosing.case_key).where(
-        CaseClosing.deal_id == deal_id, CaseClosing.case_id.in_(case_ids)
+        CaseClosing.deal_id == deal.id, CaseClosing.case_id.in_(case_ids)
     )
     return {row.case_id: row.case_key for row in session.execute(query)}
 

@@ -8,6 +8,7 @@ from marketplace.money import Money
 from settlement import reports
 from settlement.closings import CaseShown
 from settlement.deals import DealView
+from settlement.domain.assignment import NoticeKind
 from settlement.domain.deal import ZONE
 from settlement.ledger_papers import Cell, Table
 from settlement.true_ups import TrueUpView
@@ -65,22 +66,28 @@ def _facts(view: DealView, language: Language, at: datetime) -> list[tuple[str, 
     ]
 
 
-def assignment_notice(view: DealView, *, borrower: str, case_key: str, at: datetime) -> bytes:
-    """Set the notice to one borrower, in Chinese with an English summary (Civil Code 546, 547)."""
+def assignment_notice(view: DealView, *, kind: NoticeKind, borrower: str, case_key: str, at: datetime) -> bytes:
+    """Set the notice to one borrower, in Chinese with an English summary (Civil Code 546, 547).
+
+    Of a reassignment the buyer is who gives the claim back, the seller who has it again.
+    """
+    back = kind is NoticeKind.REASSIGNMENT
+    assignor, assignee = (view.buyer_name, view.seller_name) if back else (view.seller_name, view.buyer_name)
+    name = kind.value
     named = {"borrower": borrower, "seller": view.seller_name, "buyer": view.buyer_name, "case": case_key}
     chinese, english = Language.ZH, Language.EN
     return reports.set_paper(
         reports.Paper(
-            title=f"{word('assignment_notice', chinese)}  {word('assignment_notice', english)}",
+            title=f"{word(f'{name}_notice', chinese)}  {word(f'{name}_notice', english)}",
             facts=[
                 (word("borrower", chinese), borrower),
                 (word("case", chinese), case_key),
-                (word("assignor", chinese), view.seller_name),
-                (word("assignee", chinese), view.buyer_name),
+                (word("assignor", chinese), assignor),
+                (word("assignee", chinese), assignee),
                 (word("reference", chinese), view.deal.reference),
                 (word("date", chinese), local_date(at, ZONE).isoformat()),
             ],
             tables=[],
-            note="\n".join(word("assignment_text", language).format(**named) for language in (chinese, english)),
+            note="\n".join(word(f"{name}_text", language).format(**named) for language in (chinese, english)),
         )
     )

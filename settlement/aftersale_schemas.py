@@ -5,7 +5,7 @@ import marshmallow as ma
 from marketplace import fields
 from marketplace.fields import Amount, Choice, Day, Id, Instant, PageArgs, ReasonIn, Schema, Text
 from settlement.domain.adjustments import AdjustmentKind, AdjustmentState
-from settlement.domain.assignment import DeliveryChannel, NoticeState
+from settlement.domain.assignment import DeliveryChannel, NoticeKind, NoticeState
 from settlement.domain.deal import Party
 from settlement.figures import StatementFigure
 from settlement.ledger_schemas import LedgerFileArgs
@@ -38,7 +38,10 @@ class CoverIn(Schema):
 
 
 class AdjustmentOut(Schema):
-    """An adjustment: above zero the seller owes the buyer. `amount` = `covered` + `open`."""
+    """An adjustment: above zero the seller owes the buyer. `amount` = `covered` + `open`.
+
+    A wire that names `reference` pays it by itself.
+    """
 
     id = Id(required=True)
     deal_id = Id(required=True)
@@ -48,6 +51,7 @@ class AdjustmentOut(Schema):
     covered = Amount(required=True)
     open = Amount(required=True)
     value_on = Day(required=True)
+    reference = ma.fields.String(required=True, allow_none=True)
     reason = ma.fields.String(required=True)
     proposed_by = ma.fields.String(required=True)
     proposed_at = Instant(required=True)
@@ -149,12 +153,16 @@ class NoticeProofFile(Schema):
 
 
 class AssignmentNoticeOut(Schema):
-    """The notice to the borrower of a case; from `delivered_on` the transfer binds it (Civil Code 546)."""
+    """A notice to the borrower of a case; from `delivered_on` the transfer binds it (Civil Code 546).
+
+    `reassignment`: the case went back, and the borrower, once told, is told that it pays the seller again.
+    """
 
     id = Id(required=True)
     deal_id = Id(required=True)
     case_id = Id(required=True)
     case_key = ma.fields.String(required=True)
+    kind = Choice(NoticeKind, required=True)
     state = Choice(NoticeState, required=True)
     written_at = Instant(required=True)
     channel = Choice(DeliveryChannel, required=True, allow_none=True)

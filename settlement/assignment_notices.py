@@ -1,37 +1,51 @@
 """Notices of assignment: written for every borrower of a settled deal by a job, then sent, delivered or returned.
 
-The seller tells its borrowers; each paper opens one identity, which is recorded, and is kept as it was written. The
-buyer, who needs the proof, reads the same papers.
+A case that goes back has a notice back, to a borrower that was told. The seller tells its borrowers; each paper opens
+one identity, which is recorded, and is kept as it was written. The buyer, who needs the proof, reads the same papers.
 """
 
 import uuid
 from datetime import date, datetime
 from typing import Any, Final
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
+from collection import service as collection
 from marketplace import audit, db, files, jobs, runtime
 from marketplace.actor import Actor
 from marketplace.cases import service as cases
 from marketplace.files import StoredFile
 from marketplace.jobs import Job, Progress
 from settlement import after_sale_papers, closings, deals, payer_documents
-from settlement.closing_models import AssignmentNotice, CaseClosing
+from settlement.closing_models import Adjustment, AdjustmentCase, AssignmentNotice, CaseClosing
 from settlement.deal_models import Deal
+from settlement.domain.adjustments import REGISTERED, RETURNS
 from settlement.domain.assignment import (
     NOTICE,
     AssignmentNoticeNotFound,
+    CaseWentBack,
     DeliveredBeforeSent,
     DeliveryChannel,
+    NoticeKind,
     NoticeState,
     NotSentYet,
     ProofMissing,
     TitleNotPassed,
 )
-from settlement.domain.deal import DealState
+from settlement.domain.deal import ZONE, DealState
 
 WRITE_JOB: Final = "settlement.write_assignment_notices"
+CONTACT_CHANNELS: Final = {
+    DeliveryChannel.REGISTERED_MAIL: collection.Channel.LETTER,
+    DeliveryChannel.COURIER: collection.Channel.LETTER,
+    DeliveryChannel.IN_PERSON: collection.Channel.VISIT,
+    DeliveryChannel.NOTARY: collection.Channel.LETTER,
+    DeliveryChannel.NEWSPAPER: collection.Channel.LETTER,
+    DeliveryChannel.ELECTRONIC: collection.Channel.EMAIL,
+}
+"""How collection's register names the ways by which a borrower is told."""
+
 BLOCK: Final = 50
 """Notices after which a job says how far it is."""
 
@@ -55,33 +69,72 @@ def write_notices(session: Session, arguments: dict[str, Any], progress: Progres
     actor = jobs.actor_of(arguments["actor"])
     deal = _require_settled(session, uuid.UUID(arguments["deal_id"]), actor=actor)
     closings.freeze_cases(session, deal_id=deal.id, actor=actor, at=at)
-    told = select(AssignmentNotice.case_id).where(AssignmentNotice.deal_id == deal.id)
-    query = select(CaseClosing.case_id, CaseClosing.case_key).where(
-        CaseClosing.deal_id == deal.id, CaseClosing.case_id.not_in(told)
-    )
-    missing = session.execute(query.order_by(CaseClosing.case_key)).all()
+    missing = _missing(session, deal)
     view = deals.with_names(session, [deal])[0]
-    for number, (case_id, case_key) in enumerate(missing, start=1):
-        _write(session, view, case_id=case_id, case_key=case_key, actor=actor, at=at)
+    for number, (kind, case_id, case_key) in enumerate(missing, start=1):
+        _write(session, view, kind=kind, case_id=case_id, case_key=case_key, actor=actor, at=at)
         if number % BLOCK == 0 or number == len(missing):
             session.flush()
             progress(number, len(missing), "notices")
     return {"written": len(missing)}
 
 
+def _missing(session: Session, deal: Deal) -> list[tuple[NoticeKind, uuid.UUID, str]]:
+    """Return the notices that are to be written: kind, case and its key.
+
+    Of the assignment for every case that is still sold, of the way back for those that went back after a notice of
+    the assignment had left the house.
+    """
+    gone = set(session.scalars(_gone(deal.id)))
+    rows = session.execute(
+        select(AssignmentNotice.case_id, AssignmentNotice.kind, AssignmentNotice.state).where(
+            AssignmentNotice.deal_id == deal.id
+        )
+    ).all()
+    known = {(case_id, kind) for case_id, kind, _ in rows}
+    told = {case_id for case_id, kind, state in rows if state is not NoticeState.WRITTEN}
+    cases = session.execute(
+        select(CaseClosing.case_id, CaseClosing.case_key)
+        .where(CaseClosing.deal_id == deal.id)
+        .order_by(CaseClosing.case_key)
+    )
+    wanted = [
+        (NoticeKind.REASSIGNMENT if case_id in gone else NoticeKind.ASSIGNMENT, case_id, case_key)
+        for case_id, case_key in cases
+        if case_id not in gone or case_id in told
+    ]
+    return [one for one in wanted if (one[1], one[0]) not in known]
+
+
+def _gone(deal_id: uuid.UUID) -> Select[uuid.UUID]:
+    """The cases of a deal that went back to the seller."""
+    return (
+        select(AdjustmentCase.case_id)
+        .join(Adjustment, Adjustment.id == AdjustmentCase.adjustment_id)
+        .where(Adjustment.deal_id == deal_id, Adjustment.kind.in_(RETURNS), Adjustment.state.in_(REGISTERED))
+    )
+
+
 def _write(
-    session: Session, view: deals.DealView, *, case_id: uuid.UUID, case_key: str, actor: Actor, at: datetime
+    session: Session,
+    view: deals.DealView,
+    *,
+    kind: NoticeKind,
+    case_id: uuid.UUID,
+    case_key: str,
+    actor: Actor,
+    at: datetime,
 ) -> None:
     current = runtime.current()
-    reason = f"assignment notice, {view.deal.reference}"
+    reason = f"{kind.value} notice, {view.deal.reference}"
     identities = cases.reveal_identities(session, case_id, reason=reason, vault=current.vault, actor=actor, at=at)
     borrower = next(one.name for one in identities if one.role.value == "borrower")
-    content = after_sale_papers.assignment_notice(view, borrower=borrower, case_key=case_key, at=at)
+    content = after_sale_papers.assignment_notice(view, kind=kind, borrower=borrower, case_key=case_key, at=at)
     kept = files.store(
         session,
         current.files,
         content=content,
-        name=f"assignment-notice-{case_key}.pdf",
+        name=f"{kind.value}-notice-{case_key}.pdf",
         media_type="application/pdf",
         actor=actor,
         at=at,
@@ -92,6 +145,7 @@ def _write(
             deal_id=view.deal.id,
             case_id=case_id,
             case_key=case_key,
+            kind=kind,
             state=NOTICE.initial,
             file_id=kept.id,
             written_at=at,
@@ -142,9 +196,12 @@ def send(
     actor: Actor,
     at: datetime,
 ) -> AssignmentNotice:
-    """Record that a notice was sent; raise as `get_notice`, `IllegalMove`."""
+    """Record that a notice was sent; raise as `get_notice`, `IllegalMove`, `CaseWentBack`."""
     row = _lock(session, notice_id, actor=actor)
     NOTICE.move(row.state, "send")
+    gone = _gone(row.deal_id).where(AdjustmentCase.case_id == row.case_id)
+    if row.kind is NoticeKind.ASSIGNMENT and session.scalars(gone).first() is not None:
+        raise CaseWentBack(row.case_key)
     row.channel, row.sent_on, row.proof = channel, on, proof
     audit.transition(session, row, "send", lifecycle=NOTICE, actor=actor, at=at, reason=proof)
     session.flush()
@@ -156,7 +213,7 @@ def deliver(
 ) -> AssignmentNotice:
     """Record with its proof that a notice arrived: from that day the transfer binds the borrower.
 
-    Raises as `send`, and `DeliveredBeforeSent`.
+    The proof stands among the contacts of the case too. Raises as `get_notice`, `IllegalMove`, `DeliveredBeforeSent`.
     """
     row = _lock(session, notice_id, actor=actor)
     NOTICE.move(row.state, "deliver")
@@ -165,6 +222,16 @@ def deliver(
     row.delivered_on, row.proof = on, proof
     audit.transition(session, row, "deliver", lifecycle=NOTICE, actor=actor, at=at, reason=proof)
     session.flush()
+    assert row.channel is not None
+    collection.record_delivery(
+        session,
+        case_id=row.case_id,
+        channel=CONTACT_CHANNELS[row.channel],
+        zone=ZONE,
+        note=f"{row.kind.value} notice, delivered on {on.isoformat()}: {proof}",
+        actor=actor,
+        at=at,
+    )
     return row
 
 

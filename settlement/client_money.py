@@ -20,6 +20,9 @@ from marketplace.money import Money
 from settlement.domain.ledger import BOOKS_ZONE, CHART, AccountKind
 from settlement.ledger_models import ClientMoneyCheck
 
+OWED_TO_IT: Final = frozenset({"receivable", "netted"})
+"""What a buyer still pays for a price that is owed already, and what a seller has of it in collections."""
+
 OWN: Final = frozenset({"vat"})
 """Liabilities that are no client's."""
 
@@ -74,13 +77,13 @@ def add_up(parts: Mapping[str, int]) -> Figures:
     """Add up the figures of one currency from balances (debit +) by name of the chart and the bank's lines.
 
     Held is what bank and Stripe have and what is under way between them; owed every liability but tax, less what the
-    buyers still have to pay for it; own is income and tax less expenses, and our position in money changed.
+    parties still have to pay for it; own is income and tax less expenses, and our position in money changed.
     """
     owed = own = 0
     for name, minor in parts.items():
         if name in LINES_OF or name in UNDER_WAY or name == "unexplained":
             continue
-        if name == "receivable" or (CHART[name].kind is AccountKind.LIABILITY and name not in OWN):
+        if name in OWED_TO_IT or (CHART[name].kind is AccountKind.LIABILITY and name not in OWN):
             owed -= minor
         else:
             own -= minor

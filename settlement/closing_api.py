@@ -12,7 +12,7 @@ from marketplace.documents import Node
 from marketplace.fields import PageArgs, ReasonIn, page_of
 from marketplace.policies import allow, reads, signed_in
 from settlement import closing_schemas as schemas
-from settlement import closings, parts, third_parties
+from settlement import closings, instalments, parts, third_parties
 from settlement.closing_models import ClosingTerms, DealPart
 from settlement.domain.closing_document import close_document, verify
 
@@ -123,6 +123,21 @@ def _decide_release(part_id: uuid.UUID, data: dict[str, Any], *, approve: bool) 
     return parts.decide_release(
         http.session(), part_id=part_id, approve=approve, **data, actor=http.actor(), at=http.at()
     )
+
+
+@blueprint.get("/deals/<uuid:deal_id>/instalments", policy=_SELLING)
+@blueprint.response(200, schemas.InstalmentsOut)
+def list_instalments(deal_id: uuid.UUID) -> dict[str, Any]:
+    """List the instalments of the price that are distributed, where the terms say per instalment."""
+    return {"items": instalments.list_instalments(http.session(), deal_id=deal_id, actor=http.actor())}
+
+
+@blueprint.get("/deal-instalments/<uuid:instalment_id>/cases", policy=_SELLING)
+@blueprint.arguments(PageArgs, location="query")
+@blueprint.response(200, page_of(schemas.CaseInstalmentOut))
+def list_instalment_cases(page: dict[str, Any], instalment_id: uuid.UUID) -> Page[instalments.CaseInstalment]:
+    """List what each case has of an instalment."""
+    return instalments.list_cases(http.session(), instalment_id=instalment_id, **page, actor=http.actor())
 
 
 @blueprint.get("/deals/<uuid:deal_id>/cases", policy=_PARTIES)

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from marketplace.db import Base, currency, enum_column, key
 from marketplace.money import Money
 from settlement.domain.adjustments import AdjustmentKind, AdjustmentState
-from settlement.domain.assignment import DeliveryChannel, NoticeState
+from settlement.domain.assignment import DeliveryChannel, NoticeKind, NoticeState
 from settlement.domain.decisions import PartState, TermsState, ThirdPartyKind
 
 FOUR_EYES: Final = "decided_by_id IS NULL OR decided_by_id <> proposed_by_id OR state = 'rejected'"
@@ -150,7 +150,7 @@ class CaseClosing(Base):
 class Adjustment(Base):
     """Money between buyer and seller after the closing: above zero the seller owes the buyer. Approved by two persons.
 
-    `covered` is how much of it has been paid, of the same sign.
+    `covered` is how much of it has been paid, of the same sign. `reference` is what a wire that pays it names.
     """
 
     __tablename__ = "adjustments"
@@ -162,6 +162,7 @@ class Adjustment(Base):
     covered_minor: Mapped[int]
     currency: Mapped[str] = currency()
     value_on: Mapped[date]
+    reference: Mapped[str | None] = mapped_column(unique=True)
     reason: Mapped[str]
     proposed_by_id: Mapped[uuid.UUID]
     proposed_by: Mapped[str]
@@ -212,7 +213,10 @@ class AdjustmentCase(Base):
 
 
 class AdjustmentCover(Base):
-    """Money that paid part of an adjustment: out of the holdback, or with a bank line. Append-only."""
+    """Money that paid part of an adjustment: out of the holdback, with a bank line, or off a balance. Append-only.
+
+    `against_balance`: collections that reduced what the buyer still had to pay.
+    """
 
     __tablename__ = "adjustment_covers"
     id: Mapped[uuid.UUID] = key()
@@ -222,8 +226,12 @@ class AdjustmentCover(Base):
     currency: Mapped[str] = currency()
     entry_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("entries.id"))
     covered_at: Mapped[datetime]
+    against_balance: Mapped[bool] = mapped_column(default=False)
 
-    __table_args__ = (CheckConstraint("amount_minor > 0", "amount_positive"),)
+    __table_args__ = (
+        CheckConstraint("amount_minor > 0", "amount_positive"),
+        CheckConstraint("NOT against_balance OR statement_line_id IS NULL", "one_way"),
+    )
 
     @property
     def amount(self) -> Money:
@@ -232,13 +240,17 @@ class AdjustmentCover(Base):
 
 
 class AssignmentNotice(Base):
-    """The notice to the borrower of one case of a deal: the paper as it was written, and the proof of its delivery."""
+    """A notice to the borrower of one case of a deal: the paper as it was written, and the proof of its delivery.
+
+    One of each kind at most: of the assignment, and of the way back when the case went back.
+    """
 
     __tablename__ = "assignment_notices"
     id: Mapped[uuid.UUID] = key()
     deal_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("deals.id"))
     case_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("cases.id"), index=True)
     case_key: Mapped[str]
+    kind: Mapped[NoticeKind] = mapped_column(enum_column(NoticeKind), default=NoticeKind.ASSIGNMENT)
     state: Mapped[NoticeState] = mapped_column(enum_column(NoticeState))
     file_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("stored_files.id"))
     written_at: Mapped[datetime]
@@ -249,7 +261,7 @@ class AssignmentNotice(Base):
     proof_file_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("stored_files.id"))
 
     __table_args__ = (
-        UniqueConstraint("deal_id", "case_id"),
+        UniqueConstraint("deal_id", "case_id", "kind"),
         CheckConstraint("proof_file_id IS NULL OR state <> 'written'", "proof_of_a_sent_one"),
         CheckConstraint("state = 'written' OR (channel IS NOT NULL AND sent_on IS NOT NULL)", "sent_some_way"),
         CheckConstraint("state <> 'delivered' OR (delivered_on >= sent_on AND proof <> '')", "delivered_with_proof"),

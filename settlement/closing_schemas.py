@@ -84,6 +84,39 @@ class PartsOut(Schema):
     items = ma.fields.List(ma.fields.Nested(PartOut), required=True)
 
 
+class InstalmentOut(Schema):
+    """An instalment of the price as it was distributed: received = deducted + net, net = liens + held + at_once."""
+
+    id = Id(required=True)
+    deal_id = Id(required=True)
+    number = ma.fields.Integer(required=True)
+    receipt_entry_id = Id(required=True)
+    received = Amount(required=True)
+    deducted = Amount(required=True)
+    net = Amount(required=True)
+    liens = Amount(required=True)
+    held = Amount(required=True)
+    at_once = Amount(required=True)
+    case_count = ma.fields.Integer(required=True)
+    distributed_at = Instant(required=True)
+
+
+class InstalmentsOut(Schema):
+    """The instalments of a deal that are distributed, in order."""
+
+    items = ma.fields.List(ma.fields.Nested(InstalmentOut), required=True)
+
+
+class CaseInstalmentOut(Schema):
+    """What one case has of an instalment: `lien` of its net goes to others, `at_once` to its seller now."""
+
+    case_id = Id(required=True)
+    case_key = ma.fields.String(required=True)
+    net = Amount(required=True)
+    lien = Amount(required=True)
+    at_once = Amount(required=True)
+
+
 class CaseClosingOut(Schema):
     """A case at its closing: `price` frozen, `net` after what left the price, `proceeds` after the liens on it.
 
@@ -117,6 +150,7 @@ class ClosingOut(Schema):
     holdback = ma.fields.String(required=True)
     first = ma.fields.String(required=True)
     cases = ma.fields.List(ma.fields.Dict(), required=True)
+    instalments = ma.fields.List(ma.fields.Dict())
     engine = ma.fields.String(required=True)
 
 

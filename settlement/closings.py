@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from collection.domain.balances import by_sets
 from marketplace import audit, db, outbox
 from marketplace.actor import Actor
 from marketplace.documents import Node
@@ -24,12 +25,13 @@ from settlement.closing_models import CaseClosing, ClosingTerms
 from settlement.deal_models import Deal
 from settlement.domain import closing
 from settlement.domain.adjustments import DecidedByPerson, check_persons
-from settlement.domain.closing import Closing, Terms
+from settlement.domain.closing import Closing, Distribution, Terms
 from settlement.domain.closing_document import close_document, prove, read_terms
 from settlement.domain.deal import DISTRIBUTED, DealState, NotDistributed
 from settlement.domain.decisions import TERMS, TermsNotFound, TermsState, TermsTooLate, TermsUndecided
 from settlement.domain.funds_flow import FundsFlow
-from settlement.events import DealReady
+from settlement.events import DealReady, DistributionDue
+from settlement.instalment_models import DealInstalment
 
 db.violation("uq_closing_terms_undecided", TermsUndecided)
 
@@ -103,6 +105,8 @@ def decide_terms(
     session.flush()
     if deal.state is DealState.READY:
         outbox.publish(session, DealReady(deal_id=deal.id), at=at)
+    elif deal.state is DealState.SIGNED:
+        outbox.publish(session, DistributionDue(deal_id=deal.id), at=at)
     return row
 
 
@@ -110,6 +114,10 @@ def _lock_open(session: Session, deal_id: uuid.UUID) -> Deal:
     deal = deals.lock_deal(session, deal_id)
     if deal.state in DISTRIBUTED or deal.state is DealState.CANCELLED:
         raise TermsTooLate(deal.state.value)
+    if deal.distributed_minor:
+        raise TermsTooLate("distributed in part")
+    if deal.netted_minor:
+        raise TermsTooLate("paid in part with collections")
     return deal
 
 
@@ -174,12 +182,17 @@ def inputs_of(session: Session, deal: Deal, *, terms: Mapping[str, Any]) -> dict
     def text(minor: int) -> str:
         return Money(minor, deal.currency).text
 
+    instalments: list[str] = []
+    if terms.get("distribution") == Distribution.PER_INSTALMENT:
+        query = select(DealInstalment.received_minor).where(DealInstalment.deal_id == deal.id)
+        instalments = [text(minor) for minor in session.scalars(query.order_by(DealInstalment.number))]
     return {
         "currency": deal.currency,
         "price": deal.price.text,
         "deposit": deal.deposit.text,
         "deductions": fees.require_schedule(session, deal.fee_schedule_id).deductions,
         "terms": dict(terms),
+        **({"instalments": instalments} if instalments else {}),
         "cases": [
             {
                 "case": one.case_key,
@@ -232,7 +245,7 @@ def freeze_cases(session: Session, *, deal_id: uuid.UUID, actor: Actor, at: date
 
 
 def _frozen(deal: Deal, case: FrozenCase, closed: Closing, place: int, terms: Terms) -> dict[str, Any]:
-    parts = closing.inside_case(closed.proceeds[place], owed_of(case), terms.order)
+    parts = by_sets(closed.proceeds[place], owed_of(case), terms.order)
     return {
         "deal_id": deal.id,
         "case_id": case.case_id,

@@ -17,6 +17,12 @@ _BALANCE: Final = (
     " WHERE split_part(a.key, ':', 1) = '{name}' GROUP BY a.currency"
 )
 
+_DISTRIBUTED: Final = "e.source_kind IN ('deal.distributed', 'deal.instalment_distributed')"
+"""The entries that distribute prices, whole or an instalment at a time."""
+
+_UNDER_WAY: Final = "i.deal_id IN (SELECT id FROM deals WHERE distributed_at IS NULL)"
+"""Instalments `i` of deals that are not complete; the rows of a complete deal say it whole."""
+
 
 @dataclass(frozen=True, slots=True)
 class Control:
@@ -56,10 +62,16 @@ CONTROLS: Final = (
     ),
     Control(
         "receivable",
-        "what buyers owe in the books = price less deposit, receipts and what was let go of every deal that stands",
+        "what buyers owe in the books = price less deposit, receipts, collections and what was let go of every deal",
         _BALANCE.format(name="receivable", sign=1),
-        "SELECT currency, sum(price_minor - deposit_minor - received_minor - waived_minor) AS minor FROM deals"
-        " WHERE state <> 'cancelled' GROUP BY currency",
+        "SELECT currency, sum(price_minor - deposit_minor - received_minor - waived_minor - netted_minor) AS minor"
+        " FROM deals WHERE state <> 'cancelled' GROUP BY currency",
+    ),
+    Control(
+        "netted",
+        "collections set off in the books = those of deals that are not distributed yet",
+        _BALANCE.format(name="netted", sign=1),
+        "SELECT currency, sum(netted_minor) AS minor FROM deals WHERE distributed_at IS NULL GROUP BY currency",
     ),
     Control(
         "deposits",
@@ -84,30 +96,47 @@ CONTROLS: Final = (
     Control(
         "deal_net",
         "net proceeds posted for distributed deals = the sum of what each case received",
-        "SELECT a.currency, -sum(p.amount_minor) AS minor FROM entries e JOIN postings p ON p.entry_id = e.id"
-        " JOIN accounts a ON a.id = p.account_id WHERE e.source_kind = 'deal.distributed'"
-        " AND split_part(a.key, ':', 1) IN ('payable', 'holdback', 'lien') GROUP BY a.currency",
-        "SELECT d.currency, sum(t.amount_minor) AS minor FROM"
-        " (SELECT deal_id, sum(amount_minor) AS amount_minor FROM allocations GROUP BY deal_id) AS t"
+        "SELECT a.currency, -sum(p.amount_minor) AS minor FROM entries e JOIN postings p ON p.entry_id = e.id"  # noqa: S608 - constants of this module
+        f" JOIN accounts a ON a.id = p.account_id WHERE {_DISTRIBUTED}"
+        " AND split_part(a.key, ':', 1) IN ('payable', 'holdback', 'lien', 'netted') GROUP BY a.currency",
+        "SELECT d.currency, sum(t.amount_minor) AS minor FROM"  # noqa: S608 - constants of this module
+        " (SELECT deal_id, sum(amount_minor) AS amount_minor FROM allocations GROUP BY deal_id"
+        " UNION ALL SELECT i.deal_id, sum(s.net_minor) FROM instalment_shares s"
+        f" JOIN deal_instalments i ON i.id = s.instalment_id WHERE {_UNDER_WAY} GROUP BY i.deal_id) AS t"
         " JOIN deals d ON d.id = t.deal_id GROUP BY d.currency",
     ),
     Control(
         "deductions",
         "deductions posted for distributed deals = the rows of what was deducted",
-        "SELECT a.currency, -sum(p.amount_minor) AS minor FROM entries e JOIN postings p ON p.entry_id = e.id"
-        " JOIN accounts a ON a.id = p.account_id WHERE e.source_kind = 'deal.distributed'"
-        " AND split_part(a.key, ':', 1) NOT IN ('payable', 'holdback', 'lien', 'proceeds') GROUP BY a.currency",
-        "SELECT currency, sum(amount_minor) AS minor FROM deal_deductions GROUP BY currency",
+        "SELECT a.currency, -sum(p.amount_minor) AS minor FROM entries e JOIN postings p ON p.entry_id = e.id"  # noqa: S608 - constants of this module
+        f" JOIN accounts a ON a.id = p.account_id WHERE {_DISTRIBUTED}"
+        " AND split_part(a.key, ':', 1) NOT IN ('payable', 'holdback', 'lien', 'netted', 'proceeds')"
+        " GROUP BY a.currency",
+        "SELECT currency, sum(amount_minor) AS minor FROM (SELECT currency, amount_minor FROM deal_deductions"  # noqa: S608 - constants of this module
+        " UNION ALL SELECT p.currency, p.amount_minor FROM instalment_payments p"
+        f" JOIN deal_instalments i ON i.id = p.instalment_id WHERE NOT p.is_lien AND {_UNDER_WAY}"
+        ") AS taken GROUP BY currency",
+    ),
+    Control(
+        "distributed",
+        "prices distributed in the books = how much of each deal is distributed",
+        "SELECT a.currency, sum(p.amount_minor) AS minor FROM entries e JOIN postings p ON p.entry_id = e.id"  # noqa: S608 - constants of this module
+        f" JOIN accounts a ON a.id = p.account_id WHERE {_DISTRIBUTED}"
+        " AND split_part(a.key, ':', 1) = 'proceeds' GROUP BY a.currency",
+        "SELECT currency, sum(distributed_minor) AS minor FROM deals GROUP BY currency",
     ),
     Control(
         "holdback",
         "kept back in the books = proceeds of cases not shared out yet, less what paid adjustments",
         _BALANCE.format(name="holdback", sign=-1),
-        "SELECT currency, sum(minor) AS minor FROM ("
+        "SELECT currency, sum(minor) AS minor FROM ("  # noqa: S608 - constants of this module
         "SELECT d.currency, d.net_minor AS minor FROM deals d WHERE d.state IN ('distributed', 'settled')"
-        " UNION ALL SELECT currency, -paid_minor FROM third_party_claims WHERE kind = 'lien'"
+        " UNION ALL SELECT c.currency, -c.paid_minor FROM third_party_claims c JOIN deals d ON d.id = c.deal_id"
+        " WHERE c.kind = 'lien' AND d.distributed_at IS NOT NULL"
+        f" UNION ALL SELECT i.currency, i.net_minor - i.liens_minor FROM deal_instalments i WHERE {_UNDER_WAY}"
         " UNION ALL SELECT currency, -amount_minor FROM deal_parts WHERE state = 'shared_out'"
-        " UNION ALL SELECT currency, -amount_minor FROM adjustment_covers WHERE statement_line_id IS NULL"
+        " UNION ALL SELECT currency, -amount_minor FROM adjustment_covers"
+        " WHERE statement_line_id IS NULL AND NOT against_balance"
         ") AS moved GROUP BY currency",
     ),
 )

@@ -42,11 +42,25 @@ def from_holdback(session: Session, *, deal: Deal, row: Adjustment, actor: Actor
         _cover(session, deal, row, minor=minor, debit=books.holdback(deal.id), line_id=None, actor=actor, at=at)
 
 
-def from_line(session: Session, *, deal: Deal, row: Adjustment, line_id: uuid.UUID, actor: Actor, at: datetime) -> None:
-    """Pay as much of an adjustment as a bank line holds unapplied; raise `LineHoldsNothing`."""
+def from_line(
+    session: Session,
+    *,
+    deal: Deal,
+    row: Adjustment,
+    line_id: uuid.UUID,
+    most: int | None = None,
+    actor: Actor,
+    at: datetime,
+) -> None:
+    """Pay as much of an adjustment as a bank line holds unapplied, at most `most` minor units of it.
+
+    Raises `LineHoldsNothing`.
+    """
     account = books.unapplied(line_id)
     ledger.lock(session, account, currency=row.currency, at=at)
     minor = min(abs(row.open.minor), ledger.credit(session, account, currency=row.currency))
+    if most is not None:
+        minor = min(minor, most)
     if minor <= 0:
         raise LineHoldsNothing(line_id)
     _cover(session, deal, row, minor=minor, debit=account, line_id=line_id, actor=actor, at=at)

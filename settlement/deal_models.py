@@ -6,7 +6,7 @@ rest. Its statement trigger (migration 0009) holds the sum of a deal instead, an
 
 import uuid
 from datetime import date, datetime
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import CheckConstraint, ForeignKey, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
@@ -14,6 +14,9 @@ from sqlalchemy.orm import Mapped, mapped_column
 from marketplace.db import Base, currency, enum_column, key
 from marketplace.money import Money
 from settlement.domain.deal import DEAL, OPEN_FOR_PAYMENT, DealState
+
+RECEIVED: Final = "deposit_minor + received_minor + waived_minor + netted_minor"
+"""What counts toward the price of a deal, in the words of its constraints."""
 
 
 class FeeSchedule(Base):
@@ -34,9 +37,11 @@ class FeeSchedule(Base):
 
 
 class Deal(Base):
-    """One award being settled. price = deposit applied + received + waived + due; the net comes at distribution.
+    """One award being settled. price = deposit applied + received + waived + netted + due; the net comes later.
 
-    `waived_minor`: what was missing within the tolerance of the balance, paid by the operator.
+    `waived_minor`: what was missing within the tolerance of the balance, paid by the operator. `netted_minor`:
+    collections of the seller set off against the balance. `distributed_minor`: how
+    much of the price is distributed; only what was received can be.
     """
 
     __tablename__ = "deals"
@@ -46,7 +51,7 @@ class Deal(Base):
     listing_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("listings.id"))
     seller_organisation_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("organisations.id"), index=True)
     buyer_organisation_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("organisations.id"), index=True)
-    registration_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("registrations.id"))
+    registration_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("registrations.id"), index=True)
     runner_up_registration_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("registrations.id"))
     fee_schedule_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("fee_schedules.id"))
     reference: Mapped[str] = mapped_column(unique=True)
@@ -56,6 +61,8 @@ class Deal(Base):
     deposit_minor: Mapped[int] = mapped_column(default=0)
     received_minor: Mapped[int] = mapped_column(default=0)
     waived_minor: Mapped[int] = mapped_column(default=0)
+    netted_minor: Mapped[int] = mapped_column(default=0)
+    distributed_minor: Mapped[int] = mapped_column(default=0)
     due_on: Mapped[date]
     opened_at: Mapped[datetime]
     paid_at: Mapped[datetime | None]
@@ -70,20 +77,21 @@ class Deal(Base):
 
     __table_args__ = (
         CheckConstraint("price_minor > 0", "price_positive"),
-        CheckConstraint("deposit_minor >= 0 AND received_minor >= 0 AND waived_minor >= 0", "received_not_negative"),
-        CheckConstraint("deposit_minor + received_minor + waived_minor <= price_minor", "received_at_most_price"),
+        CheckConstraint(
+            "deposit_minor >= 0 AND received_minor >= 0 AND waived_minor >= 0 AND netted_minor >= 0",
+            "received_not_negative",
+        ),
+        CheckConstraint(f"{RECEIVED} <= price_minor", "received_at_most_price"),
+        CheckConstraint(f"distributed_minor BETWEEN 0 AND {RECEIVED}", "distributed_is_received"),
         CheckConstraint("net_minor BETWEEN 0 AND price_minor", "net_within_price"),
         CheckConstraint("(net_minor IS NULL) = (case_count IS NULL)", "net_with_cases"),
         CheckConstraint(
-            "state IN ('awaiting_payment', 'signed', 'cancelled')"
-            " OR deposit_minor + received_minor + waived_minor = price_minor",
+            f"state IN ('awaiting_payment', 'signed', 'cancelled') OR {RECEIVED} = price_minor",
             "paid_in_full",
         ),
         CheckConstraint("state NOT IN ('distributed', 'settled') OR net_minor IS NOT NULL", "distributed_has_net"),
         CheckConstraint("(state = 'cancelled') = (cancelled_at IS NOT NULL)", "cancelled_at_a_time"),
-        CheckConstraint(
-            "state <> 'cancelled' OR deposit_minor + received_minor + waived_minor = 0", "cancelled_holds_nothing"
-        ),
+        CheckConstraint(f"state <> 'cancelled' OR {RECEIVED} = 0", "cancelled_holds_nothing"),
     )
 
     @property
@@ -107,6 +115,16 @@ class Deal(Base):
         return Money(self.waived_minor, self.currency)
 
     @property
+    def netted(self) -> Money:
+        """Collections of the seller that were set off against the balance."""
+        return Money(self.netted_minor, self.currency)
+
+    @property
+    def distributed(self) -> Money:
+        """How much of the price is distributed: all of it at once, or each instalment as it came."""
+        return Money(self.distributed_minor, self.currency)
+
+    @property
     def balance(self) -> Money:
         """What the invoice asks for: price less deposit."""
         return self.price - self.deposit
@@ -116,7 +134,7 @@ class Deal(Base):
         """What is still to be paid; nothing once the deal is cancelled."""
         if self.state is DealState.CANCELLED:
             return Money.zero(self.currency)
-        return self.balance - self.received - self.waived
+        return self.balance - self.received - self.waived - self.netted
 
     def overdue(self, on: date) -> bool:
         """Say whether the balance is late on a day: derived, never stored."""

@@ -28,7 +28,11 @@ class DealArgs(PageArgs):
 
 
 class DealOut(Schema):
-    """A deal. `due` is what is still to be paid, `overdue`: late; `net` and `case_count` come with the distribution."""
+    """A deal. `due` is what is still to be paid, `overdue`: late; `net` and `case_count` come with the distribution.
+
+    `netted`: collections of the seller set off against the balance. `distributed`: how much of the price is, which may
+    be some of it where the terms say per instalment.
+    """
 
     id = Id(required=True, attribute="deal.id")
     award_id = Id(required=True, attribute="deal.award_id")
@@ -45,7 +49,9 @@ class DealOut(Schema):
     balance = Amount(required=True, attribute="deal.balance")
     received = Amount(required=True, attribute="deal.received")
     waived = Amount(required=True, attribute="deal.waived")
+    netted = Amount(required=True, attribute="deal.netted")
     due = Amount(required=True, attribute="deal.due")
+    distributed = Amount(required=True, attribute="deal.distributed")
     net = Amount(required=True, allow_none=True, attribute="deal.net")
     case_count = ma.fields.Integer(required=True, allow_none=True, attribute="deal.case_count")
     payment_order_id = Id(required=True, allow_none=True, attribute="deal.payment_order_id")
@@ -121,7 +127,7 @@ class BankLineOut(Schema):
 
 
 class TrailEntryOut(Schema):
-    """An entry of the books and the bank lines behind it."""
+    """An entry of the books and the bank lines behind it; `share`: what the case has of a distributed instalment."""
 
     entry_id = Id(required=True)
     source_kind = ma.fields.String(required=True)
@@ -129,6 +135,7 @@ class TrailEntryOut(Schema):
     value_on = Day(required=True)
     posted_at = Instant(required=True)
     amount = Amount(required=True)
+    share = Amount(required=True, allow_none=True)
     lines = ma.fields.List(ma.fields.Nested(BankLineOut), required=True)
 
 

@@ -28,6 +28,7 @@ from settlement.domain.deal import (
     OPEN_FOR_PAYMENT,
     DealNotFound,
     DealState,
+    InstalmentStands,
     NotAParty,
     Party,
     PaymentStands,
@@ -41,8 +42,10 @@ from settlement.events import (
     DealPaymentReceived,
     DealPaymentTakenBack,
     DealReady,
+    DistributionDue,
     PartySigned,
 )
+from settlement.instalment_models import DealInstalment
 from settlement.models import Entry
 
 PAYMENT_RECEIVED: Final = "deal.payment_received"
@@ -192,6 +195,8 @@ def receive_payment(
     _let_go(session, deal, value_on=value_on, actor=actor, at=at)
     if not deal.due:
         _pay(session, deal, actor=actor, at=at)
+    elif deal.state is DealState.SIGNED:
+        outbox.publish(session, DistributionDue(deal_id=deal.id), at=at)
     return True
 
 
@@ -217,10 +222,22 @@ def _let_go(session: Session, deal: Deal, *, value_on: date, actor: Actor, at: d
     audit.record(session, actor=actor, at=at, subject=deal, verb="let_go", after={"waived": str(missing)})
 
 
+def net_collections(session: Session, deal: Deal, *, amount: Money, actor: Actor, at: datetime) -> None:
+    """Count collections of the seller toward a balance, whose entry `settlement.netting` posted; the last cent pays."""
+    deal.netted_minor += amount.minor
+    session.flush()
+    audit.record(session, actor=actor, at=at, subject=deal, verb="net", after={"netted": str(amount)})
+    if not deal.due:
+        _pay(session, deal, actor=actor, at=at)
+
+
 def take_payment_back(
     session: Session, *, reference: str, match_id: uuid.UUID, reason: str, on: date, actor: Actor, at: datetime
 ) -> Entry:
-    """Reverse what a match counted toward a balance; raise `PaymentStands` once the deal is paid."""
+    """Reverse what a match counted toward a balance.
+
+    Raises `PaymentStands` once the deal is paid, `InstalmentStands` once the receipt is distributed.
+    """
     deal = session.scalars(
         select(Deal).where(Deal.reference == reference).with_for_update().execution_options(populate_existing=True)
     ).one()
@@ -229,6 +246,8 @@ def take_payment_back(
     entry = session.scalars(
         select(Entry).where(Entry.source_kind == PAYMENT_RECEIVED, Entry.source_id == match_id)
     ).one()
+    if session.scalars(select(DealInstalment.id).where(DealInstalment.receipt_entry_id == entry.id)).first():
+        raise InstalmentStands
     paid = ledger.balance(session, books.receivable(deal.id), currency=deal.currency)
     reversal = ledger.reverse(session, entry_id=entry.id, reason=reason, value_on=on, actor=actor, at=at)
     back = ledger.balance(session, books.receivable(deal.id), currency=deal.currency) - paid

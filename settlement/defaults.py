@@ -17,7 +17,7 @@ from marketplace import audit, db, outbox
 from marketplace.actor import Actor
 from marketplace.clock import local_date
 from marketplace.money import Money
-from settlement import deals, deciding, default_policies, deposits, ledger, matches, notice_views, releases
+from settlement import deals, deciding, default_policies, deposits, ledger, matches, netting, notice_views, releases
 from settlement.deal_models import Deal
 from settlement.default_models import DefaultPolicy, Forfeiture
 from settlement.domain import ledger as books
@@ -56,7 +56,7 @@ def _cancel(session: Session, deal: Deal, *, reason: str, actor: Actor, at: date
     """Take every entry of a deal back: receipts are open on their bank lines again, the deposit is held again."""
     if deal.state is DealState.CANCELLED:
         return
-    if deal.state in DISTRIBUTED:
+    if deal.state in DISTRIBUTED or deal.distributed_minor:
         raise DealSettledAlready
     for entry in _entries_of(session, deal):
         reversal = ledger.reverse(
@@ -66,8 +66,9 @@ def _cancel(session: Session, deal: Deal, *, reason: str, actor: Actor, at: date
         if match is not None and match.line_id is not None:
             line = matches.lock_line(session, match.line_id)
             deciding.record_reversal(session, match=match, line=line, entry=reversal, reason=reason, actor=actor, at=at)
+    netting.undo(session, deal_id=deal.id, reason=reason, actor=actor, at=at)
     audit.transition(session, deal, "cancel", lifecycle=DEAL, actor=actor, at=at, reason=reason)
-    deal.deposit_minor = deal.received_minor = deal.waived_minor = 0
+    deal.deposit_minor = deal.received_minor = deal.waived_minor = deal.netted_minor = 0
     deal.cancelled_at = at
     session.flush()
     outbox.publish(session, DealCancelled(deal_id=deal.id), at=at)
@@ -146,13 +147,16 @@ def _book_forfeited(session: Session, row: Forfeiture, reference: str, *, actor:
 def fail_overdue_deal(session: Session, *, deal_id: uuid.UUID, reason: str, actor: Actor, at: datetime) -> Deal:
     """Let the award of a deal fail because its balance is late: the buyer defaulted; the rest follows by events.
 
-    Raises `DealNotFound`, `DealNotOverdue`, and `IllegalMove` once the contract is signed (it is not undone here).
+    Raises `DealNotFound`, `DealNotOverdue`, `DealSettledAlready` once an instalment is distributed, and `IllegalMove`
+    once the contract is signed (it is not undone here).
     """
     deal = deals.get_deal(session, deal_id, actor=actor)
     auctions.lock_award(session, deal.award_id)
     deal = deals.lock_deal(session, deal_id)
     if not notice_views.is_overdue(session, deal, on=local_date(at, ZONE)):
         raise DealNotOverdue(deal.due_on)
+    if deal.distributed_minor:
+        raise DealSettledAlready
     auctions.fail_award(session, award_id=deal.award_id, reason=reason, actor=actor, at=at)
     return deal
 
@@ -176,7 +180,7 @@ class DefaultPreview:
 def preview_default(session: Session, *, deal_id: uuid.UUID, actor: Actor) -> DefaultPreview:
     """Preview a default of a deal's buyer. Raises `DealNotFound`, `DealSettledAlready`, `PolicyMissing`."""
     deal = deals.get_deal(session, deal_id, actor=actor)
-    if deal.state in DISTRIBUTED or deal.state is DealState.CANCELLED:
+    if deal.state in DISTRIBUTED or deal.state is DealState.CANCELLED or deal.distributed_minor:
         raise DealSettledAlready
     award = auctions.require_award(session, deal.award_id)
     held = deposits.held(session, registration_id=deal.registration_id, currency=deal.currency)

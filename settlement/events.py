@@ -71,6 +71,14 @@ class DealReady(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class DistributionDue(Event):
+    """A signed deal has money, or terms, by which some of its price may be distributed before the whole has come."""
+
+    name: ClassVar[str] = "deal.distribution_due"
+    deal_id: uuid.UUID
+
+
+@dataclass(frozen=True, slots=True)
 class PaymentOrderFailed(Event):
     """Money that was sent did not arrive, or came back: it lies where it came from."""
 

@@ -54,17 +54,30 @@ _OF_RECEIVABLE: Final = (
     " WHERE d.id = :deal_id AND coalesce(o.source_kind, e.source_kind) = '{source}'"
 )
 
+_UNDER_WAY: Final = (
+    "JOIN deal_instalments i ON i.id = {of}.instalment_id JOIN deals d ON d.id = i.deal_id"
+    " WHERE i.deal_id = :deal_id AND d.distributed_at IS NULL"
+)
+"""Rows of the instalments of a deal that is not complete; the rows of a complete one say it whole."""
+
 _ROWS: Final = {
     StatementFigure.PRICE: "SELECT 'award' AS kind, CAST(award_id AS text) AS id, reference AS label,"
     " price_minor AS minor FROM deals WHERE id = :deal_id",
     StatementFigure.DEPOSIT: _OF_RECEIVABLE.format(source="deposit.applied"),
     StatementFigure.RECEIVED: _OF_RECEIVABLE.format(source="deal.payment_received"),
-    StatementFigure.DEDUCTIONS: "SELECT 'deduction' AS kind, lpad(CAST(position AS text), 4, '0') AS id,"
-    " name AS label, amount_minor AS minor FROM deal_deductions WHERE deal_id = :deal_id",
-    StatementFigure.NET: "SELECT 'case' AS kind, CAST(case_id AS text) AS id, case_key AS label,"
-    " amount_minor AS minor FROM allocations WHERE deal_id = :deal_id",
-    StatementFigure.LIENS: "SELECT 'third_party' AS kind, CAST(id AS text) AS id, name AS label,"
-    " paid_minor AS minor FROM third_party_claims WHERE deal_id = :deal_id AND kind = 'lien'",
+    StatementFigure.DEDUCTIONS: "SELECT 'deduction' AS kind, lpad(CAST(position AS text), 4, '0') AS id,"  # noqa: S608 - constants of this module
+    " name AS label, amount_minor AS minor FROM deal_deductions WHERE deal_id = :deal_id"
+    " UNION ALL SELECT 'instalment_payment', CAST(p.id AS text), p.name, p.amount_minor FROM instalment_payments p"
+    f" {_UNDER_WAY.format(of='p')} AND NOT p.is_lien",
+    StatementFigure.NET: "SELECT 'case' AS kind, CAST(case_id AS text) AS id, case_key AS label,"  # noqa: S608 - constants of this module
+    " amount_minor AS minor FROM allocations WHERE deal_id = :deal_id"
+    " UNION ALL SELECT 'case', CAST(s.case_id AS text), s.case_key, sum(s.net_minor) FROM instalment_shares s"
+    f" {_UNDER_WAY.format(of='s')} GROUP BY s.case_id, s.case_key",
+    StatementFigure.LIENS: "SELECT 'third_party' AS kind, CAST(c.id AS text) AS id, c.name AS label,"  # noqa: S608 - constants of this module
+    " c.paid_minor AS minor FROM third_party_claims c JOIN deals d ON d.id = c.deal_id"
+    " WHERE c.deal_id = :deal_id AND c.kind = 'lien' AND d.distributed_at IS NOT NULL"
+    " UNION ALL SELECT 'instalment_payment', CAST(p.id AS text), p.name, p.amount_minor FROM instalment_payments p"
+    f" {_UNDER_WAY.format(of='p')} AND p.is_lien",
     StatementFigure.PARTS: "SELECT 'part' AS kind, CAST(id AS text) AS id, CAST(number AS text) AS label,"
     " amount_minor AS minor FROM deal_parts WHERE deal_id = :deal_id AND state = 'shared_out'",
     StatementFigure.PAYOUTS: "SELECT 'payment_order' AS kind, CAST(o.id AS text) AS id, o.reference AS label,"
@@ -74,7 +87,8 @@ _ROWS: Final = {
     StatementFigure.ADJUSTMENTS: "SELECT 'adjustment' AS kind, CAST(id AS text) AS id, reason AS label,"
     " amount_minor AS minor FROM adjustments WHERE deal_id = :deal_id AND state IN ('approved', 'settled')",
     StatementFigure.ADJUSTMENTS_PAID: "SELECT 'cover' AS kind, CAST(c.id AS text) AS id,"
-    " CASE WHEN c.statement_line_id IS NULL THEN 'holdback' ELSE 'bank line ' || c.statement_line_id END AS label,"
+    " CASE WHEN c.against_balance THEN 'balance' WHEN c.statement_line_id IS NULL THEN 'holdback'"
+    " ELSE 'bank line ' || c.statement_line_id END AS label,"
     " c.amount_minor * sign(a.amount_minor) AS minor"
     " FROM adjustment_covers c JOIN adjustments a ON a.id = c.adjustment_id WHERE a.deal_id = :deal_id",
 }

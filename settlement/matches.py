@@ -18,9 +18,10 @@ from marketplace import db
 from marketplace.actor import Actor
 from marketplace.errors import NotFound
 from marketplace.money import Money
-from settlement import deals, deposits, ledger, payments, receipt_keys, returned_payments, tolerances
+from settlement import adjustments, deals, deposits, ledger, payments, receipt_keys, returned_payments, tolerances
 from settlement.bank_models import LineAssignment, MatchDecision, MatchProposal, MatchReversal
 from settlement.card_models import CardPayment
+from settlement.closing_models import Adjustment
 from settlement.deal_models import Deal
 from settlement.domain import ledger as books
 from settlement.domain.matching import Finding, NothingToMatch, match_deposit, match_order, match_return
@@ -103,6 +104,8 @@ def refund_line(session: Session, *, line_id: uuid.UUID, reason: str, actor: Act
 def is_known(session: Session, reference: str) -> bool:
     """Say whether anything has this canonical reference."""
     kind = kind_of(reference)
+    if kind is ReferenceKind.NOTICE:
+        return session.scalars(select(Adjustment.id).where(Adjustment.reference == reference)).first() is not None
     if kind is ReferenceKind.DEPOSIT:
         return auctions.registration_by_reference(session, reference) is not None
     if kind is ReferenceKind.DEAL:
@@ -139,11 +142,13 @@ def match_other(
     actor: Actor,
     at: datetime,
 ) -> Finding:
-    """Match a line (all of it, or `amount_minor`) with a known deal or payment order; return the finding."""
+    """Match a line (all of it, or `amount_minor`) with a known deal, payment order or adjustment."""
     amount_minor = abs(line.amount_minor) if amount_minor is None else amount_minor
     match = _of_line(line, automatic=automatic)
     if kind_of(reference) is ReferenceKind.DEAL:
         return _match_deal(session, match, line, reference, amount_minor, actor=actor, at=at)
+    if kind_of(reference) is ReferenceKind.NOTICE:
+        return _match_adjustment(session, match, line, reference, amount_minor, actor=actor, at=at)
     return _match_order(session, match, line, reference, amount_minor, actor=actor, at=at)
 
 
@@ -222,6 +227,29 @@ def _match_deal(
     excess = Money(amount_minor - used, line.currency)
     let_go = tolerances.surplus_let_go(session, subject=reference, currency=line.currency, on=line.booked_on)
     return Finding.SURPLUS if excess <= let_go else Finding.OVERPAYMENT
+
+
+def _match_adjustment(
+    session: Session,
+    match: Match,
+    line: StatementLine,
+    reference: str,
+    amount_minor: int,
+    *,
+    actor: Actor,
+    at: datetime,
+) -> Finding:
+    """Pay an approved adjustment with a line that names its reference; what it does not need stays unapplied."""
+    used = adjustments.receive(
+        session, reference=reference, line_id=line.id, amount_minor=amount_minor, actor=actor, at=at
+    )
+    if not used:
+        return Finding.DEAL_REFUSED
+    _add(session, match, reference, Money(used, line.currency), actor=actor, at=at)
+    if used < amount_minor:
+        return Finding.OVERPAYMENT
+    paid = session.scalars(select(Adjustment).where(Adjustment.reference == reference)).one()
+    return Finding.PARTIAL if paid.open else Finding.EXACT
 
 
 def _match_order(

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from marketplace.actor import Actor
 from marketplace.packages import service as packages
-from settlement import closings, deals, parts, payouts, reconciliation, reports, trail, true_ups, workbook
+from settlement import closings, deals, instalments, parts, payouts, reconciliation, reports, trail, true_ups, workbook
 from settlement.deal_models import Deal
 from settlement.domain.deal import DealNotFound, Party
 from settlement.words import Language
@@ -44,6 +44,7 @@ def statement(
         party=side,
         entries=trail.entries_of_deal(session, deal_id=deal_id),
         deductions=payouts.deductions_of(session, deal_id=deal_id),
+        instalments=instalments.of_deal(session, deal_id),
         paid=(found.paid_out, found.in_payment),
         holdback=parts.holdback_of(session, deal),
         after=true_ups.true_up(session, deal_id=deal_id, party=side, actor=actor, at=at),

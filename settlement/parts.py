@@ -1,11 +1,11 @@
-"""The parts in which cases receive a deal's proceeds: one with the closing, others released from the holdback.
+"""The parts in which cases receive a deal's proceeds: one with the closing or each instalment, others released later.
 
 Shared by the deficit rule (`settlement.domain.instalments`) in proportion to the proceeds of the cases, so that nobody
 gives a cent back and the last part completes every case exactly.
 """
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -27,9 +27,13 @@ from settlement.domain.deal import DISTRIBUTED, ZONE, NotDistributed
 from settlement.domain.decisions import PART, HoldbackTooSmall, PartNotFound, PartState
 from settlement.domain.instalments import next_part
 from settlement.domain.orders import PaymentPurpose
+from settlement.instalment_models import DealInstalment
 
 SOURCE: Final = "deal_part"
 """Kind of source under which case receipts and the payout name their part."""
+
+BLOCK: Final = 10_000
+"""Shares read at a time."""
 
 
 def open_first(
@@ -42,10 +46,41 @@ def open_first(
     at: datetime,
 ) -> DealPart:
     """Write the part of the closing; with `shares` where a case does not receive its whole allocation at once."""
+    return _open(session, deal=deal, number=1, shares=shares, amount_minor=amount_minor, actor=actor, at=at)
+
+
+def open_next(
+    session: Session,
+    *,
+    deal: Deal,
+    shares: Sequence[tuple[uuid.UUID, int]],
+    amount_minor: int,
+    actor: Actor,
+    at: datetime,
+) -> DealPart:
+    """Write the part of an instalment, which no second person decides on: the terms have."""
+    number = _last(session, deal.id) + 1
+    return _open(session, deal=deal, number=number, shares=shares, amount_minor=amount_minor, actor=actor, at=at)
+
+
+def _last(session: Session, deal_id: uuid.UUID) -> int:
+    return session.scalar(select(func.max(DealPart.number)).where(DealPart.deal_id == deal_id)) or 0
+
+
+def _open(
+    session: Session,
+    *,
+    deal: Deal,
+    number: int,
+    shares: Sequence[tuple[uuid.UUID, int]] | None,
+    amount_minor: int,
+    actor: Actor,
+    at: datetime,
+) -> DealPart:
     part = DealPart(
         id=db.new_id(),
         deal_id=deal.id,
-        number=1,
+        number=number,
         amount_minor=amount_minor,
         currency=deal.currency,
         state=PartState.SHARED_OUT,
@@ -71,15 +106,16 @@ def _store(session: Session, part: DealPart, shares: Sequence[tuple[uuid.UUID, i
     )
 
 
-def first_shares(session: Session, *, deal_id: uuid.UUID) -> list[tuple[uuid.UUID, int]]:
-    """Return what each case of a distributed deal received at once: its share of part 1, else its allocation."""
+def first_shares(session: Session, *, deal_id: uuid.UUID) -> Iterator[tuple[uuid.UUID, int]]:
+    """Return what each case of a distributed deal received at once: its share of part 1, else its allocation.
+
+    Read block by block: memory stays bounded however many cases there are.
+    """
     part_id = select(DealPart.id).where(DealPart.deal_id == deal_id, DealPart.number == 1).scalar_subquery()
-    query = select(PartShare.case_id, PartShare.amount_minor).where(PartShare.part_id == part_id)
-    shares = [(case_id, minor) for case_id, minor in session.execute(query)]
-    if shares:
-        return shares
+    shares = select(PartShare.case_id, PartShare.amount_minor).where(PartShare.part_id == part_id)
     whole = select(Allocation.case_id, Allocation.amount_minor).where(Allocation.deal_id == deal_id)
-    return [(case_id, minor) for case_id, minor in session.execute(whole)]
+    query = whole if session.execute(shares.limit(1)).first() is None else shares
+    return ((case_id, minor) for case_id, minor in session.execute(query.execution_options(yield_per=BLOCK)))
 
 
 def releasable(session: Session, deal: Deal) -> Money:
@@ -109,12 +145,19 @@ class Holdback:
 def holdback_of(session: Session, deal: Deal) -> Holdback:
     """Return what was kept back of a deal and where it is; all zero when nothing was. No visibility check."""
     later = select(func.coalesce(func.sum(DealPart.amount_minor), 0)).where(
-        DealPart.deal_id == deal.id, DealPart.state == PartState.SHARED_OUT, DealPart.number > 1
+        DealPart.deal_id == deal.id,
+        DealPart.state == PartState.SHARED_OUT,
+        DealPart.number > 1,
+        DealPart.id.not_in(select(DealInstalment.id).where(DealInstalment.deal_id == deal.id)),
     )
     covers = (
         select(func.coalesce(func.sum(AdjustmentCover.amount_minor), 0))
         .join(Adjustment, Adjustment.id == AdjustmentCover.adjustment_id)
-        .where(Adjustment.deal_id == deal.id, AdjustmentCover.statement_line_id.is_(None))
+        .where(
+            Adjustment.deal_id == deal.id,
+            AdjustmentCover.statement_line_id.is_(None),
+            AdjustmentCover.against_balance.is_(False),
+        )
     )
     released, paid = (Money(int(session.scalars(query).one()), deal.currency) for query in (later, covers))
     held = Money(ledger.credit(session, books.holdback(deal.id), currency=deal.currency), deal.currency)
@@ -140,11 +183,10 @@ def propose_release(
         raise HoldbackTooSmall(str(allowed))
     if not wanted:
         raise AdjustmentEmpty("an amount above zero")
-    last = session.scalar(select(func.max(DealPart.number)).where(DealPart.deal_id == deal_id))
     part = DealPart(
         id=db.new_id(),
         deal_id=deal.id,
-        number=(last or 0) + 1,
+        number=_last(session, deal.id) + 1,
         amount_minor=wanted.minor,
         currency=deal.currency,
         state=PART.initial,

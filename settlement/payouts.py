@@ -21,7 +21,7 @@ from marketplace.clock import local_date
 from marketplace.db import Page
 from marketplace.money import Money
 from marketplace.packages import service as packages
-from settlement import allocation, closings, deals, fees, ledger, parts, payments, sold, third_parties
+from settlement import allocation, closings, deals, fees, instalments, ledger, parts, payments, sold, third_parties
 from settlement.allocation import Claims
 from settlement.closing_models import ThirdPartyClaim
 from settlement.deal_models import Allocation, Deal, DealDeduction
@@ -45,9 +45,11 @@ def distribute_deal(session: Session, *, deal_id: uuid.UUID, actor: Actor, at: d
     """Distribute a paid and signed deal: deductions, net to the seller, a part for every case. Twice is once.
 
     Everything is posted, allocated and proposed in this one transaction; the payout waits for a second person's
-    approval. Raises `IllegalMove` before the deal is ready, `LotsWithoutCases`, `TermsUndecided`, and what
-    `closing.close` raises.
+    approval. Where the terms say per instalment, each was posted and proposed when it came, the last one now.
+    Raises `IllegalMove` before the deal is ready, `LotsWithoutCases`, `TermsUndecided`, and what `closing.close`
+    raises.
     """
+    instalments.distribute_received(session, deal_id=deal_id, actor=actor, at=at)
     deal = deals.lock_deal(session, deal_id)
     if deal.state in DISTRIBUTED:
         return deal
@@ -60,13 +62,8 @@ def distribute_deal(session: Session, *, deal_id: uuid.UUID, actor: Actor, at: d
     session.flush()
     _keep_deductions(session, deal, flow)
     allocation.store(session, deal_id=deal.id, claims=claims, amounts=shared.amounts)
-    parts.open_first(
-        session, deal=deal, shares=shared.first_shares, amount_minor=shared.first.minor, actor=actor, at=at
-    )
-    third = third_parties.keep(session, deal, flow=flow, closed=shared.closed, claims=claims)
-    _post(session, deal, flow, third, held=shared.held, first=shared.first, actor=actor, at=at)
-    third_parties.propose_payments(session, deal, claims=third, actor=actor, at=at)
-    _propose_payout(session, deal, shared.first, actor=actor, at=at)
+    if not deal.distributed_minor:
+        _distribute_whole(session, deal, flow, claims, shared, actor=actor, at=at)
     audit.transition(session, deal, "distribute", lifecycle=DEAL, actor=actor, at=at)
     deal.distributed_at = at
     session.flush()
@@ -86,6 +83,22 @@ class _Shared:
     held: Money
     closed: Closing | None = None
     first_shares: list[tuple[uuid.UUID, int]] | None = None
+
+
+def _distribute_whole(
+    session: Session, deal: Deal, flow: FundsFlow, claims: Claims, shared: _Shared, *, actor: Actor, at: datetime
+) -> None:
+    """Post the whole price and propose what is paid of it; the cases receive their first part."""
+    parts.open_first(
+        session, deal=deal, shares=shared.first_shares, amount_minor=shared.first.minor, actor=actor, at=at
+    )
+    ids = {} if shared.closed is None else dict(zip(claims.keys, claims.case_ids, strict=True))
+    third = third_parties.keep(session, deal, flow=flow, closed=shared.closed, ids=ids)
+    _post(session, deal, flow, third, held=shared.held, first=shared.first, actor=actor, at=at)
+    third_parties.propose_payments(session, deal, claims=third, actor=actor, at=at)
+    _propose_payout(session, deal, shared.first - deal.netted, actor=actor, at=at)
+    deal.distributed_minor = deal.price_minor
+    session.flush()
 
 
 def _share(session: Session, deal: Deal, flow: FundsFlow, claims: Claims) -> _Shared:
@@ -146,7 +159,11 @@ def _post(
     ours = [(fees.PAYEE_ACCOUNTS.get(taken.payee), taken.amount) for taken in flow.deductions]
     owed = [(account, amount) for account, amount in ours if account is not None]
     owed += [(third_parties.account_of(row), row.paid) for row in third]
-    owed += [(books.holdback(deal.id), held), (books.payable(deal.seller_organisation_id), first)]
+    owed += [
+        (books.holdback(deal.id), held),
+        (books.netted(deal.id), deal.netted),
+        (books.payable(deal.seller_organisation_id), first - deal.netted),
+    ]
     ledger.post(
         session,
         source_kind="deal.distributed",
@@ -182,19 +199,23 @@ def _propose_payout(session: Session, deal: Deal, net: Money, *, actor: Actor, a
 
 
 def record_proceeds(session: Session, *, deal_id: uuid.UUID, actor: Actor, at: datetime) -> None:
-    """Tell collection what every case of a deal received; twice changes nothing. Raises `NotDistributed`."""
+    """Tell collection what every case of a deal received; twice changes nothing. Raises `NotDistributed`.
+
+    Of a deal in instalments it knows already.
+    """
     deal = deals.lock_deal(session, deal_id)
     _require_distributed(deal)
-    collection.record_proceeds(
-        session,
-        package_id=deal.package_id,
-        source_kind=SOURCE,
-        source_id=deal.id,
-        amounts=parts.first_shares(session, deal_id=deal_id),
-        currency=deal.currency,
-        actor=actor,
-        at=at,
-    )
+    if not instalments.of_deal(session, deal_id):
+        collection.record_proceeds(
+            session,
+            package_id=deal.package_id,
+            source_kind=SOURCE,
+            source_id=deal.id,
+            amounts=parts.first_shares(session, deal_id=deal_id),
+            currency=deal.currency,
+            actor=actor,
+            at=at,
+        )
     outbox.publish(session, ProceedsRecorded(deal_id=deal.id), at=at)
 
 

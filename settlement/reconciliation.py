@@ -17,7 +17,7 @@ from collection import service as collection
 from marketplace.actor import Actor
 from marketplace.db import Page
 from marketplace.money import Money
-from settlement import deals, ledger, parts, payouts, third_parties
+from settlement import deals, instalments, ledger, parts, payouts, third_parties
 from settlement.bank_models import MatchReversal
 from settlement.closing_models import Adjustment, AdjustmentCover, DealPart, ThirdPartyClaim
 from settlement.deal_models import Allocation, Deal, DealDeduction
@@ -193,7 +193,7 @@ def _price_figures(session: Session, deal: Deal) -> list[Found]:
 def _deduction_figures(session: Session, deal: Deal) -> list[Found]:
     flow = payouts.preview(session, deal)
     keys = [*sorted(set(PAYEE_ACCOUNTS.values())), *_accounts_of(session, deal, liens=False)]
-    posted = sum(_posted(session, "deal.distributed", deal.id, key) for key in keys)
+    posted = sum(_distributed(session, deal, key) for key in keys)
     return [
         (Group.DEDUCTIONS, Figure.FLOW_DEDUCTIONS, "deal_deductions", _deducted(session, deal)),
         (
@@ -210,8 +210,8 @@ def _net_figures(session: Session, deal: Deal) -> list[Found]:
     payable = books.payable(deal.seller_organisation_id)
     allocated = select(func.coalesce(func.sum(Allocation.amount_minor), 0)).where(Allocation.deal_id == deal.id)
     receipts = _receipts(session, deal)
-    owed = [payable, books.holdback(deal.id), *_accounts_of(session, deal, liens=True)]
-    posted = sum(_posted(session, "deal.distributed", deal.id, key) for key in owed)
+    owed = [payable, books.holdback(deal.id), books.netted(deal.id), *_accounts_of(session, deal, liens=True)]
+    posted = sum(_distributed(session, deal, key) for key in owed)
     kept = _kept(session, deal)
     return [
         (Group.NET, Figure.FLOW_NET, "deals.net_minor", deal.net_minor or 0),
@@ -222,8 +222,8 @@ def _net_figures(session: Session, deal: Deal) -> list[Found]:
         (
             Group.NET,
             Figure.PAYOUT,
-            "statement_lines, postings: in_payment, holdback, third_party_claims",
-            sum(_payout_parts(session, deal)) + kept,
+            "statement_lines, postings: in_payment, holdback, third_party_claims, deals.netted_minor",
+            sum(_payout_parts(session, deal)) + kept + deal.netted_minor,
         ),
     ]
 
@@ -239,10 +239,8 @@ def _accounts_of(session: Session, deal: Deal, *, liens: bool) -> list[str]:
 
 
 def _shared_out(deal: Deal) -> Select[uuid.UUID]:
-    """The parts of a deal after the first that its cases have received."""
-    return select(DealPart.id).where(
-        DealPart.deal_id == deal.id, DealPart.number > 1, DealPart.state == PartState.SHARED_OUT
-    )
+    """The parts of a deal that its cases have received; the first of one distributed whole is paid as the deal."""
+    return select(DealPart.id).where(DealPart.deal_id == deal.id, DealPart.state == PartState.SHARED_OUT)
 
 
 def _receipts(session: Session, deal: Deal) -> int:
@@ -262,10 +260,20 @@ def _kept(session: Session, deal: Deal) -> int:
     used = session.scalar(
         select(func.coalesce(func.sum(AdjustmentCover.amount_minor), 0))
         .join(Adjustment, Adjustment.id == AdjustmentCover.adjustment_id)
-        .where(Adjustment.deal_id == deal.id, AdjustmentCover.statement_line_id.is_(None))
+        .where(
+            Adjustment.deal_id == deal.id,
+            AdjustmentCover.statement_line_id.is_(None),
+            AdjustmentCover.against_balance.is_(False),
+        )
     )
     held = ledger.credit(session, books.holdback(deal.id), currency=deal.currency)
     return int(liens or 0) + int(used or 0) + held
+
+
+def _distributed(session: Session, deal: Deal, account: str) -> int:
+    """Sum of what the distribution of a deal, or each of its instalments, posted on one account, debit +."""
+    each = [_posted(session, instalments.DISTRIBUTED, row.id, account) for row in instalments.of_deal(session, deal.id)]
+    return _posted(session, "deal.distributed", deal.id, account) + sum(each)
 
 
 def _posted(session: Session, source_kind: str, source_id: uuid.UUID, account: str) -> int:
@@ -280,7 +288,7 @@ def _posted(session: Session, source_kind: str, source_id: uuid.UUID, account: s
 
 
 def _received(session: Session, deal: Deal) -> int:
-    """What came in for the deal: what paid the balance, what is left of the winner's deposit, what was let go.
+    """What came in for the deal: what paid the balance, what is left of the winner's deposit, let go or set off.
 
     Of a bidder that won several lots with one deposit, less what its other deals have of it.
     """
@@ -306,7 +314,14 @@ def _received(session: Session, deal: Deal) -> int:
             Deal.registration_id == deal.registration_id, Deal.id != deal.id
         )
     )
-    return int(deposit or 0) - int(returned or 0) - int(elsewhere or 0) + int(balance or 0) + deal.waived_minor
+    return (
+        int(deposit or 0)
+        - int(returned or 0)
+        - int(elsewhere or 0)
+        + int(balance or 0)
+        + deal.waived_minor
+        + deal.netted_minor
+    )
 
 
 def _deducted(session: Session, deal: Deal) -> int:

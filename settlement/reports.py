@@ -21,6 +21,7 @@ from marketplace.money import Money
 from settlement.deal_models import DealDeduction
 from settlement.deals import DealView
 from settlement.domain.deal import ZONE, Party
+from settlement.instalment_models import DealInstalment
 from settlement.parts import Holdback
 from settlement.reconciliation import Reconciliation
 from settlement.trail import TrailEntry
@@ -56,6 +57,8 @@ def invoice(view: DealView, *, package_name: str, language: Language, at: dateti
     """Return the invoice of the balance: price less deposit, what was received, what is still due and until when."""
     deal = view.deal
     rows = [("price", deal.price), ("deposit", -deal.deposit), ("balance", deal.balance), ("received", -deal.received)]
+    if deal.netted:
+        rows.append(("netted", -deal.netted))
     lines = [Line((word(name, language), amount.text)) for name, amount in rows]
     lines.append(Line((word("still_due", language), deal.due.text), strong=True))
     return set_paper(
@@ -74,6 +77,7 @@ def statement(
     party: Party,
     entries: Sequence[TrailEntry],
     deductions: Sequence[DealDeduction],
+    instalments: Sequence[DealInstalment],
     paid: tuple[Money, Money],
     holdback: Holdback,
     after: TrueUpView,
@@ -83,7 +87,8 @@ def statement(
 ) -> bytes:
     """Return the account of a deal as its buyer or its seller sees it; `paid`: (paid out, in payment) to the seller.
 
-    What was kept back, and what followed the closing, stand on it where they exist; `after` is that side's true-up.
+    What was kept back, and what followed the closing, stand on it where they exist; `after` is that side's true-up. The
+    seller sees each of `instalments` as it was distributed.
     The buyer is told what of the holdback paid it and what still secures it, not what the seller has received.
     """
     if party is Party.BUYER:
@@ -93,6 +98,8 @@ def statement(
     lines += _holdback_lines(holdback, party, language)
     tables: list[tuple[tuple[str, ...], Sequence[Line], tuple[int, ...]]]
     tables = [(_headings(language, "item", "amount", currency=view.deal.currency), lines, (110, 60))]
+    if party is Party.SELLER and instalments:
+        tables.append(_instalments_table(instalments, language))
     if after.lines:
         names = ("date", "kind", "amount", "adjustment_paid", "adjustment_open")
         tables.append((_headings(language, *names), _after_lines(after, language), (24, 56, 30, 30, 30)))
@@ -115,7 +122,14 @@ def _buyer_lines(view: DealView, entries: Sequence[TrailEntry], language: Langua
         for one in entry.lines
         if one.role == "balance"
     ]
+    lines += _netted_lines(view, language)
     return [*lines, Line((word("still_due", language), deal.due.text), strong=True)]
+
+
+def _netted_lines(view: DealView, language: Language) -> list[Line]:
+    """Collections that the buyer did not have to pay, and that the seller is not paid again."""
+    netted = view.deal.netted
+    return [Line((word("netted", language), (-netted).text))] if netted else []
 
 
 def _seller_lines(
@@ -127,9 +141,31 @@ def _seller_lines(
     if deal.net is not None:
         lines.append(Line((word("net", language), deal.net.text), strong=True))
         lines.append(Line((word("case_count", language), str(deal.case_count))))
+    lines += _netted_lines(view, language)
+    if deal.distributed:
         lines.append(Line((word("paid_out", language), paid[0].text)))
         lines.append(Line((word("in_payment", language), paid[1].text)))
     return lines
+
+
+def _instalments_table(
+    instalments: Sequence[DealInstalment], language: Language
+) -> tuple[tuple[str, ...], Sequence[Line], tuple[int, ...]]:
+    """Each instalment and their total: what came, what left it before the cases, what was kept back, what is paid."""
+    amounts = [(one.received, one.deducted, one.net, one.liens, one.held, one.at_once) for one in instalments]
+    lines = [
+        Line((str(one.number), local_date(one.distributed_at, ZONE).isoformat(), *(money.text for money in row)))
+        for one, row in zip(instalments, amounts, strict=True)
+    ]
+    zero = Money.zero(instalments[0].currency)
+    totals = [sum(column, zero).text for column in zip(*amounts, strict=True)]
+    names = ("received", "deducted", "net", "liens", "held", "at_once")
+    headings = _headings(language, "instalment", "date", *(f"instalment.{name}" for name in names))
+    return (
+        headings,
+        [*lines, Line(("", word("instalment.total", language), *totals), strong=True)],
+        (12, 22, 26, 24, 26, 22, 22, 24),
+    )
 
 
 def _holdback_lines(holdback: Holdback, party: Party, language: Language) -> list[Line]:

@@ -17,6 +17,8 @@ from settlement.domain.deal import DealState, Party
 from settlement.domain.matching import Finding
 from settlement.domain.orders import PaymentOrderState, PaymentPurpose
 from settlement.exceptions import LineFilter, list_lines
+from settlement.instalment_models import DealInstalment
+from settlement.instalments import list_instalments
 from settlement.ledger import balance, balances
 from settlement.matches import LineView, refund_line
 from settlement.models import BankAccount, BankStatement, Entry, PaymentOrder, StatementLine
@@ -38,6 +40,7 @@ __all__ = [
     "CaseShare",
     "Deal",
     "DealDeduction",
+    "DealInstalment",
     "DealState",
     "DealView",
     "DeliveryChannel",
@@ -79,6 +82,7 @@ __all__ = [
     "list_bank_accounts",
     "list_deals",
     "list_deposits",
+    "list_instalments",
     "list_lines",
     "list_orders",
     "list_statements",

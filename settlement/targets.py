@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import ARRAY, ColumnElement, String, Uuid, any_, bindparam, func, select
+from sqlalchemy import ARRAY, ColumnElement, String, Uuid, and_, any_, bindparam, func, select
 from sqlalchemy.orm import Session
 
 from auctions import service as auctions
@@ -18,8 +18,10 @@ from marketplace.clock import local_date
 from marketplace.parties import service as parties
 from settlement import deposits, ledger, receipt_keys
 from settlement.bank_models import MatchReversal
+from settlement.closing_models import Adjustment
 from settlement.deal_models import Deal
 from settlement.domain import ledger as books
+from settlement.domain.adjustments import AdjustmentState
 from settlement.domain.deal import OPEN_FOR_PAYMENT, ZONE
 from settlement.domain.ladder import OpenItem
 from settlement.domain.names import is_third_party, plain_account, plain_name
@@ -86,7 +88,10 @@ def payer_key(name: str, account: str) -> str:
 
 
 def load(session: Session, references: Collection[str]) -> dict[str, Target]:
-    """Return what references name; unknown ones, and those of notices (`receipt_keys.named_by`), are left out."""
+    """Return what references name; unknown ones, and those of notices (`receipt_keys.named_by`), are left out.
+
+    Adjustments have references of the same form as notices, of their own.
+    """
     wanted: dict[ReferenceKind, set[str]] = {kind: set() for kind in ReferenceKind}
     for reference in references:
         wanted[kind_of(reference)].add(reference)
@@ -97,6 +102,8 @@ def load(session: Session, references: Collection[str]) -> dict[str, Target]:
         found += _deals(session, Deal.reference == _texts(wanted[ReferenceKind.DEAL]))
     if wanted[ReferenceKind.PAYMENT_ORDER]:
         found += _orders(session, PaymentOrder.reference == _texts(wanted[ReferenceKind.PAYMENT_ORDER]))
+    if wanted[ReferenceKind.NOTICE]:
+        found += _adjustments(session, Adjustment.reference == _texts(wanted[ReferenceKind.NOTICE]))
     return _with_payers(session, found)
 
 
@@ -106,6 +113,7 @@ def load_open(session: Session) -> dict[str, Target]:
         *_deposits(session, auctions.registrations_awaiting_deposit(session)),
         *_deals(session, Deal.state.in_(OPEN_FOR_PAYMENT)),
         *_orders(session, PaymentOrder.state == PaymentOrderState.SENT),
+        *_adjustments(session, and_(Adjustment.state == AdjustmentState.APPROVED, Adjustment.reference.is_not(None))),
     ]
     return _with_payers(session, [target for target in found if target.open_minor])
 
@@ -197,6 +205,28 @@ def _deals(session: Session, condition: ColumnElement[bool]) -> list[Target]:
             due_on=deal.due_on,
         )
         for deal in session.scalars(select(Deal).where(condition))
+    ]
+
+
+def _adjustments(session: Session, condition: ColumnElement[bool]) -> list[Target]:
+    """What buyer or seller pays after a closing, whichever owes it."""
+    rows = session.execute(
+        select(Adjustment, Deal.buyer_organisation_id, Deal.seller_organisation_id)
+        .join(Deal, Deal.id == Adjustment.deal_id)
+        .where(condition)
+    )
+    return [
+        Target(
+            reference=row.reference or "",
+            id=row.id,
+            currency=row.currency,
+            organisation_id=seller if row.amount_minor > 0 else buyer,
+            required_minor=abs(row.amount_minor),
+            held_minor=abs(row.covered_minor),
+            is_open=row.state is AdjustmentState.APPROVED,
+            due_on=row.value_on,
+        )
+        for row, buyer, seller in rows
     ]
 
 

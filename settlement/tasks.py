@@ -26,6 +26,7 @@ from settlement import (
     deals,
     default_api,
     defaults,
+    instalments,
     ledger_tasks,
     money_tasks,
     notices,
@@ -88,6 +89,11 @@ def distribute_ready_deal(session: Session, payload: Mapping[str, Any], at: date
     payouts.distribute_deal(session, deal_id=_deal(payload), actor=SYSTEM, at=at)
 
 
+def distribute_instalments(session: Session, payload: Mapping[str, Any], at: datetime) -> None:
+    """`deal.contract_signed`, `deal.distribution_due`: what came in so far, where the terms say per instalment."""
+    instalments.distribute_received(session, deal_id=_deal(payload), actor=SYSTEM, at=at)
+
+
 def record_proceeds(session: Session, payload: Mapping[str, Any], at: datetime) -> None:
     """`deal.distributed`: every case shows what it received."""
     payouts.record_proceeds(session, deal_id=_deal(payload), actor=SYSTEM, at=at)
@@ -116,6 +122,8 @@ SUBSCRIPTIONS: Final = (
     Subscription("deal.opened", issue_balance_notice),
     Subscription("deal.contract_signed", confirm_contract),
     Subscription("deal.contract_signed", release_runner_up),
+    Subscription("deal.contract_signed", distribute_instalments),
+    Subscription("deal.distribution_due", distribute_instalments),
     Subscription("deal.ready", distribute_ready_deal),
     Subscription("deal.distributed", record_proceeds),
     Subscription("deal.distributed", freeze_cases),

@@ -4,7 +4,7 @@ Each has a row, an account of its own in the books, and a payment order that wai
 """
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy import select
@@ -13,7 +13,6 @@ from sqlalchemy.orm import Session
 from marketplace import db
 from marketplace.actor import Actor
 from settlement import deals, fees, payments
-from settlement.allocation import Claims
 from settlement.closing_models import ThirdPartyClaim
 from settlement.deal_models import Deal
 from settlement.domain import ledger as books
@@ -26,13 +25,15 @@ SOURCE = "third_party"
 
 
 def keep(
-    session: Session, deal: Deal, *, flow: FundsFlow, closed: Closing | None, claims: Claims
+    session: Session, deal: Deal, *, flow: FundsFlow, closed: Closing | None, ids: Mapping[str, uuid.UUID]
 ) -> list[ThirdPartyClaim]:
-    """Write down every third party of a deal with what it asks for and takes; nobody when the schedule names none."""
+    """Write down every third party of a deal with what it asks for and takes of the whole price.
+
+    `ids`: the cases of the deal by their keys, of which liens are looked up. Nobody when the schedule names none.
+    """
     senior = closed.senior if closed is not None else ()
     liens = closed.liens if closed is not None else ()
     deductions = flow.deductions[: len(flow.deductions) - len(senior)]
-    ids = dict(zip(claims.keys, claims.case_ids, strict=True)) if liens else {}
     rows = [
         ThirdPartyClaim(
             id=db.new_id(),
@@ -83,20 +84,36 @@ def propose_payments(
     """Set aside what each third party takes; without an account in the terms the order waits for one."""
     for row in claims:
         if row.paid_minor:
-            payments.propose_order(
-                session,
-                payee_organisation_id=None,
-                purpose=PaymentPurpose.OTHER,
-                amount=row.paid_minor,
-                currency=row.currency,
-                reference=f"{deal.reference} {row.name}"[:120],
-                source_kind=SOURCE,
-                source_id=row.id,
-                account=account_of(row),
-                payer=Payer(name=row.payee, account=row.account),
-                actor=actor,
-                at=at,
+            propose_payment(
+                session, deal, claim=row, amount_minor=row.paid_minor, source=(SOURCE, row.id), actor=actor, at=at
             )
+
+
+def propose_payment(
+    session: Session,
+    deal: Deal,
+    *,
+    claim: ThirdPartyClaim,
+    amount_minor: int,
+    source: tuple[str, uuid.UUID],
+    actor: Actor,
+    at: datetime,
+) -> None:
+    """Set aside `amount_minor` (above zero) of what a third party takes; once for each `source`."""
+    payments.propose_order(
+        session,
+        payee_organisation_id=None,
+        purpose=PaymentPurpose.OTHER,
+        amount=amount_minor,
+        currency=claim.currency,
+        reference=f"{deal.reference} {claim.name}"[:120],
+        source_kind=source[0],
+        source_id=source[1],
+        account=account_of(claim),
+        payer=Payer(name=claim.payee, account=claim.account),
+        actor=actor,
+        at=at,
+    )
 
 
 def list_claims(session: Session, *, deal_id: uuid.UUID, actor: Actor) -> Sequence[ThirdPartyClaim]:

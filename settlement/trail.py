@@ -19,27 +19,45 @@ from marketplace.cases import service as cases
 from marketplace.db import Page, UnknownCursor
 from marketplace.money import Money
 
-ENTRIES_AND_LINES: Final = """
+_ENTRIES_AND_LINES: Final = """
     JOIN accounts c ON c.key IN ('receivable:' || d.id, 'proceeds:' || d.id) AND c.currency = d.currency
     JOIN postings g ON g.account_id = c.id
     JOIN entries e ON e.id = g.entry_id
     LEFT JOIN LATERAL (
-        SELECT 'deposit' AS role, m.line_id, m.amount_minor FROM deposits p JOIN matches m ON m.deposit_id = p.id
-        WHERE e.source_kind = 'deposit.applied' AND p.registration_id = d.registration_id
-          AND NOT EXISTS (SELECT FROM match_reversals u WHERE u.match_id = m.id)
+        SELECT 'deposit' AS role, w.line_id, least(w.ends, u.ends) - greatest(w.starts, u.starts) AS amount_minor
+        FROM (
+            SELECT m.line_id, CAST(sum(m.amount_minor) OVER (ORDER BY m.id) AS bigint) AS ends,
+                   CAST(sum(m.amount_minor) OVER (ORDER BY m.id) AS bigint) - m.amount_minor AS starts
+            FROM deposits p JOIN matches m ON m.deposit_id = p.id
+            WHERE p.registration_id = d.registration_id
+              AND NOT EXISTS (SELECT FROM match_reversals v WHERE v.match_id = m.id)
+        ) w, (
+            SELECT CAST(coalesce(sum(x.deposit_minor), 0) AS bigint) AS starts,
+                   CAST(coalesce(sum(x.deposit_minor), 0) AS bigint) + d.deposit_minor AS ends
+            FROM deals x WHERE x.registration_id = d.registration_id AND x.id < d.id
+        ) u
+        WHERE e.source_kind = 'deposit.applied' AND least(w.ends, u.ends) > greatest(w.starts, u.starts)
         UNION ALL
         SELECT 'balance', substr(c2.key, 11)::uuid, g2.amount_minor
         FROM postings g2 JOIN accounts c2 ON c2.id = g2.account_id
         WHERE e.source_kind = 'deal.payment_received' AND g2.entry_id = e.id AND c2.key LIKE 'unapplied:%'
         UNION ALL
         SELECT 'payout', o.settled_by_line_id, -o.amount_minor FROM payment_orders o
-        WHERE e.source_kind = 'deal.distributed' AND o.source_kind = 'deal' AND o.source_id = d.id
+        WHERE o.source_id = e.source_id AND o.source_kind =
+            CASE e.source_kind
+              WHEN 'deal.distributed' THEN 'deal' WHEN 'deal.instalment_distributed' THEN 'deal_part' END
           AND o.state <> 'cancelled' AND o.settled_by_line_id IS NOT NULL
     ) r ON true
     LEFT JOIN statement_lines l ON l.id = r.line_id
-    WHERE NOT (c.key LIKE 'proceeds:%' AND e.source_kind = 'deal.opened')
 """
-"""Every entry on the two accounts of deal `d` once, each with the bank lines behind it (none for the price itself)."""
+"""Every entry on the two accounts of deal `d`, each with the bank lines behind it (none for the price itself).
+
+Of a deposit that several deals of one bidder share, each deal has its part: the deals in their order take the lines in
+theirs. What is not applied to any deal is no part of one.
+"""
+
+_ONCE: Final = "WHERE NOT (c.key LIKE 'proceeds:%' AND e.source_kind = 'deal.opened')"
+"""The price stands on both accounts."""
 
 _COLUMNS: Final = """
     e.id AS entry_id, e.source_kind, e.description, e.value_on, e.posted_at, abs(g.amount_minor) AS entry_minor,
@@ -47,20 +65,34 @@ _COLUMNS: Final = """
     l.counterparty_name, l.remittance, l.bank_reference
 """
 
+_SHARE: Final = """
+    LEFT JOIN instalment_shares s ON e.source_kind = 'deal.instalment_distributed' AND s.instalment_id = e.source_id
+      AND s.case_id = a.case_id
+"""
+"""What case `a` has of the instalment that an entry distributes."""
+
 _OF_CASE: Final = text(
     f"""
-    SELECT d.id AS deal_id, d.reference, d.state, d.currency, d.price_minor, d.net_minor, d.case_count,
-           d.seller_organisation_id, d.buyer_organisation_id, a.case_key, a.weight, a.amount_minor,
-           k.price_minor AS case_price_minor, {_COLUMNS}
-    FROM allocations a JOIN deals d ON d.id = a.deal_id
-    LEFT JOIN case_closings k ON k.deal_id = a.deal_id AND k.case_id = a.case_id {ENTRIES_AND_LINES}
-      AND a.case_id = :case_id
+    SELECT d.id AS deal_id, d.reference, d.state, d.currency, d.price_minor, d.seller_organisation_id,
+           d.buyer_organisation_id, a.net_minor, a.case_count, a.case_key, a.weight, a.amount_minor,
+           k.price_minor AS case_price_minor, {_COLUMNS}, s.net_minor AS share_minor
+    FROM (
+        SELECT w.deal_id, w.case_id, w.case_key, w.weight, w.amount_minor, o.net_minor, o.case_count
+        FROM allocations w JOIN deals o ON o.id = w.deal_id WHERE w.case_id = :case_id
+        UNION ALL
+        SELECT i.deal_id, p.case_id, p.case_key, p.weight, CAST(sum(p.net_minor) AS bigint),
+               CAST(sum(i.net_minor) AS bigint), max(i.case_count)
+        FROM instalment_shares p JOIN deal_instalments i ON i.id = p.instalment_id JOIN deals o ON o.id = i.deal_id
+        WHERE p.case_id = :case_id AND o.distributed_at IS NULL
+        GROUP BY i.deal_id, p.case_id, p.case_key, p.weight
+    ) a JOIN deals d ON d.id = a.deal_id
+    LEFT JOIN case_closings k ON k.deal_id = a.deal_id AND k.case_id = a.case_id {_ENTRIES_AND_LINES} {_SHARE} {_ONCE}
     ORDER BY d.id, e.id, l.id
     """  # noqa: S608 - fixed fragments of this module, values are bound
 )
 
 _OF_DEAL: Final = text(
-    f"SELECT d.currency, {_COLUMNS} FROM deals d {ENTRIES_AND_LINES} AND d.id = :deal_id ORDER BY e.id, l.id"  # noqa: S608 - as above
+    f"SELECT d.currency, {_COLUMNS} FROM deals d {_ENTRIES_AND_LINES} {_ONCE} AND d.id = :deal_id ORDER BY e.id, l.id"  # noqa: S608 - as above
 )
 
 _DEALS_OF_LINE: Final = text(
@@ -78,6 +110,9 @@ _DEALS_OF_LINE: Final = text(
         UNION
         SELECT o.source_id, 'payout' FROM payment_orders o
         WHERE o.settled_by_line_id = CAST(:line_id AS uuid) AND o.source_kind = 'deal'
+        UNION
+        SELECT p.deal_id, 'payout' FROM payment_orders o JOIN deal_parts p ON p.id = o.source_id
+        WHERE o.settled_by_line_id = CAST(:line_id AS uuid) AND o.source_kind = 'deal_part'
     )
     SELECT b.role, d.id AS deal_id, d.reference, d.currency FROM behind b JOIN deals d ON d.id = b.id
     ORDER BY d.id, b.role
@@ -86,8 +121,12 @@ _DEALS_OF_LINE: Final = text(
 """The deals that a bank line belongs to, one row for each part that it plays in one."""
 
 _CASES_OF_DEAL: Final = text(
-    "SELECT case_id, case_key, amount_minor FROM allocations"
-    " WHERE deal_id = :deal_id AND case_id > :after ORDER BY case_id LIMIT :limit"
+    "(SELECT case_id, case_key, amount_minor FROM allocations"
+    " WHERE deal_id = :deal_id AND case_id > :after ORDER BY case_id LIMIT :limit)"
+    " UNION ALL (SELECT s.case_id, s.case_key, CAST(sum(s.net_minor) AS bigint) FROM instalment_shares s"
+    " WHERE s.instalment_id IN (SELECT i.id FROM deal_instalments i JOIN deals d ON d.id = i.deal_id"
+    " WHERE d.id = :deal_id AND d.distributed_at IS NULL) AND s.case_id > :after"
+    " GROUP BY s.case_id, s.case_key ORDER BY s.case_id LIMIT :limit) ORDER BY case_id LIMIT :limit"
 )
 
 
@@ -110,7 +149,10 @@ class BankLine:
 
 @dataclass(frozen=True, slots=True)
 class TrailEntry:
-    """An entry of the books about the deal, and the bank lines behind it."""
+    """An entry of the books about the deal, and the bank lines behind it.
+
+    `share`: what the case has of an instalment that the entry distributes; None for any other entry.
+    """
 
     entry_id: uuid.UUID
     source_kind: str
@@ -119,6 +161,7 @@ class TrailEntry:
     posted_at: datetime
     amount: Money
     lines: tuple[BankLine, ...]
+    share: Money | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +169,7 @@ class TrailDeal:
     """A deal that the case was sold in, what the case received of it, and every entry and bank line of it.
 
     `case_price` is the part of the price that was paid for the case, frozen at the closing; None until it is written.
+    While instalments are to come, `net` and `allocated` are what was distributed so far.
     """
 
     deal_id: uuid.UUID
@@ -282,6 +326,7 @@ def _entries(rows: Sequence[RowMapping], *, shown: bool) -> tuple[TrailEntry, ..
                 posted_at=first["posted_at"],
                 amount=money(first["entry_minor"]),
                 lines=tuple(_line(row, shown=shown) for row in part if row["line_id"] is not None),
+                share=None if first.get("share_minor") is None else money(first["share_minor"]),
             )
         )
     return tuple(entries)

@@ -30,6 +30,7 @@ _WORDS: Final[dict[str, tuple[str, str]]] = {
     "deposit": ("保证金抵扣", "Deposit applied"),
     "balance": ("应付余款", "Balance"),
     "received": ("已收余款", "Received"),
+    "netted": ("过渡期回款抵扣", "Collections set off"),
     "still_due": ("尚欠", "Still due"),
     "net": ("转让净价款", "Net proceeds"),
     "paid_out": ("已划付", "Paid out"),
@@ -130,6 +131,19 @@ _WORDS: Final[dict[str, tuple[str, str]]] = {
             "{buyer}. From the day on which this notice reaches you, perform to the assignee (Civil Code 546, 547)."
         ),
     ),
+    "reassignment_notice": ("债权回转通知书", "Notice of reassignment"),
+    "reassignment_text": (
+        (
+            "致 {borrower}：{seller} 此前转让给 {buyer} 的对您享有的债权（案件编号 {case}）"
+            "及其从权利现已转回 {seller}。根据《中华人民共和国民法典》第五百四十六条、第五百四十七条，"
+            "自本通知到达之日起，请向 {seller} 履行全部义务。"
+        ),
+        (
+            "To {borrower}: the claim against you (case {case}) and its accessory rights, which {seller} had "
+            "assigned to {buyer}, are {seller}'s again. From the day on which this notice reaches you, perform to "
+            "{seller} (Civil Code 546, 547)."
+        ),
+    ),
     "recomputed": ("由明细重算", "Recomputed from the rows"),
     "recomputed_difference": ("重算差异", "Difference to the rows"),
     "true_up_seller": ("转让方交割后结算单", "True-up of the seller"),
@@ -141,6 +155,14 @@ _WORDS: Final[dict[str, tuple[str, str]]] = {
     "adjustment.price": ("价格调整", "Price adjustment"),
     "adjustment.removal": ("案件剔除", "Removal of cases"),
     "adjustment.repurchase": ("保证回购", "Warranty repurchase"),
+    "instalment": ("期次", "Instalment"),
+    "instalment.received": ("到账", "Received"),
+    "instalment.deducted": ("扣款与优先受偿", "Deducted"),
+    "instalment.net": ("净价款", "Net"),
+    "instalment.liens": ("个案优先受偿", "Liens"),
+    "instalment.held": ("质保留存", "Kept back"),
+    "instalment.at_once": ("应付转让方", "To the seller"),
+    "instalment.total": ("合计", "Total"),
     "holdback_kept": ("质保留存款", "Kept back for warranties"),
     "holdback_released": ("质保留存款：已释放给转让方", "Kept back, released to the seller"),
     "holdback_paid": ("质保留存款：已付受让方", "Kept back, paid to the buyer"),

@@ -9,7 +9,8 @@ from datetime import date
 from decimal import Decimal
 from typing import Final
 
-from marketplace.money import EXACT, Money, Rounding
+from marketplace.documents import Node
+from marketplace.money import EXACT, Money, Rounding, share_out
 
 ORDER: Final = ("other", "interest", "principal")
 """Costs, then interest, then principal (Civil Code, Art. 561), by the balances of a case."""
@@ -40,6 +41,40 @@ def payment_order(payment: Money, order: Sequence[str], balances: Mapping[str, M
         part = min(rest, balances[bucket])
         applied[bucket], rest = part, rest - part
     return Applied(applied, rest)
+
+
+Order = tuple[tuple[str, ...], ...]
+"""Sets of buckets in the order in which money pays them; buckets of one set are paid pro rata."""
+
+BUCKETS: Final = ("costs", "interest", "principal")
+"""What is owed on a case, by the names of an order; `other` of its balances are the costs."""
+
+CIVIL_CODE: Final[Order] = tuple((bucket,) for bucket in BUCKETS)
+"""Costs of realising the claim, interest, the main debt (Civil Code 561), unless the parties agreed otherwise."""
+
+
+def read_order(node: Node) -> Order:
+    """Read an order that names each bucket once; the Civil Code's when none is given. Raises `BadDocument`."""
+    if not node.given:
+        return CIVIL_CODE
+    order = tuple(tuple(name.one_of(BUCKETS) for name in one.list(minimum=1)) for one in node.list(minimum=1))
+    if sorted(name for one in order for name in one) != sorted(BUCKETS):
+        raise node.refuse("sets that hold each of " + ", ".join(BUCKETS) + " once")
+    return order
+
+
+def by_sets(minor: int, owed: Mapping[str, int], order: Order) -> dict[str, int]:
+    """Split money among what is owed, set by set, minor units; what is above everything owed is `excess`.
+
+    Buckets of one set are paid pro rata by largest remainder; the parts and the excess add up to `minor`.
+    """
+    parts: dict[str, int] = {}
+    for one in order:
+        limits = [owed[bucket] for bucket in one]
+        due = min(minor, sum(limits))
+        parts.update(zip(one, share_out(due, limits, one), strict=True))
+        minor -= due
+    return {**parts, "excess": minor}
 
 
 @dataclass(frozen=True, slots=True)

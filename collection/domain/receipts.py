@@ -4,7 +4,7 @@ import enum
 from dataclasses import dataclass
 from datetime import date
 
-from collection.domain import balances
+from collection.domain.balances import CIVIL_CODE, Order, by_sets
 from marketplace.errors import Conflict, Invalid
 from marketplace.money import Money
 
@@ -58,16 +58,11 @@ class Split:
         return Split(-self.other, -self.interest, -self.principal, -self.excess)
 
 
-def apply_repayment(amount: Money, *, owed: Split) -> Split:
-    """Apply a repayment to costs, interest, principal in this order (Civil Code, Art. 561); the rest is excess.
+def apply_repayment(amount: Money, *, owed: Split, order: Order = CIVIL_CODE) -> Split:
+    """Apply a repayment to costs, interest, principal in an order, sets of it pro rata; the rest is excess.
 
     `owed` is what is still owed of each, in minor units of the same currency; a part overpaid before counts as nothing.
     """
-    open_parts = {
-        "other": Money(max(0, owed.other), amount.currency),
-        "interest": Money(max(0, owed.interest), amount.currency),
-        "principal": Money(max(0, owed.principal), amount.currency),
-    }
-    done = balances.payment_order(amount, balances.ORDER, open_parts)
-    parts = {bucket: applied.minor for bucket, applied in done.applied.items()}
-    return Split(**parts, excess=done.excess.minor)
+    left = {"costs": max(0, owed.other), "interest": max(0, owed.interest), "principal": max(0, owed.principal)}
+    parts = by_sets(amount.minor, left, order)
+    return Split(parts["costs"], parts["interest"], parts["principal"], parts["excess"])

@@ -1,12 +1,12 @@
 """Card money that no deposit takes goes back to its card by itself: the one payment that the clockwork approves.
 
-Revision: 0036_card_returns, after 0032_collected_by_buyer.
+Revision: 0036_card_returns, after 0035_after_the_transfer.
 """
 
 from alembic import op
 
 revision = "0036_card_returns"
-down_revision = "0032_collected_by_buyer"
+down_revision = "0035_after_the_transfer"
 branch_labels = None
 depends_on = None
 

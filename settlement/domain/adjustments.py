@@ -13,7 +13,7 @@ from typing import Final
 
 from marketplace.errors import Conflict, Invalid, NotFound, Refused
 from marketplace.lifecycle import Lifecycle
-from marketplace.money import share_out
+from marketplace.money import Money, share_out
 from settlement.domain.instalments import share_out_capped
 
 
@@ -31,12 +31,13 @@ RETURNS: Final = frozenset({AdjustmentKind.REMOVAL, AdjustmentKind.REPURCHASE})
 
 
 class AdjustmentState(enum.StrEnum):
-    """Where an adjustment stands; `settled` is paid in full."""
+    """Where an adjustment stands; `settled` is paid in full, `cancelled` went with its deal."""
 
     PROPOSED = "proposed"
     APPROVED = "approved"
     SETTLED = "settled"
     REJECTED = "rejected"
+    CANCELLED = "cancelled"
 
 
 ADJUSTMENT: Final = Lifecycle(
@@ -46,6 +47,8 @@ ADJUSTMENT: Final = Lifecycle(
         (AdjustmentState.PROPOSED, "approve", AdjustmentState.APPROVED),
         (AdjustmentState.PROPOSED, "reject", AdjustmentState.REJECTED),
         (AdjustmentState.APPROVED, "settle", AdjustmentState.SETTLED),
+        (AdjustmentState.PROPOSED, "cancel", AdjustmentState.CANCELLED),
+        (AdjustmentState.SETTLED, "cancel", AdjustmentState.CANCELLED),
     ),
 )
 
@@ -103,6 +106,18 @@ class AdjustmentEmpty(Invalid):
 
     def __init__(self, allowed: str) -> None:
         super().__init__(f"The adjustment moves nothing or too much; allowed: {allowed}.", allowed=allowed)
+
+
+class NetsTooMuch(Conflict):
+    """Collections of nothing, of more than is due, or of more than the seller is paid at once of the price."""
+
+    code = "nets_too_much"
+
+    def __init__(self, allowed: Money) -> None:
+        super().__init__(
+            f"Collections above zero and of at most {allowed} can be set off against the balance now.",
+            allowed=allowed.text,
+        )
 
 
 class WarrantyOver(Conflict):

@@ -31,6 +31,13 @@ NOTICE: Final = Lifecycle(
 """`returned` came back undelivered and may be sent again, another way; from `delivered` on the transfer binds."""
 
 
+class NoticeKind(enum.StrEnum):
+    """What a borrower is told: that its debt went to the buyer, or, when the case went back, to the seller again."""
+
+    ASSIGNMENT = "assignment"
+    REASSIGNMENT = "reassignment"
+
+
 class DeliveryChannel(enum.StrEnum):
     """By which way a borrower is told."""
 
@@ -72,6 +79,15 @@ class ProofMissing(NotFound):
 
     def __init__(self, notice_id: uuid.UUID) -> None:
         super().__init__("proof of assignment notice", notice_id)
+
+
+class CaseWentBack(Conflict):
+    """The case is the seller's again: its borrower is not told of the transfer any more."""
+
+    code = "case_went_back"
+
+    def __init__(self, case_key: str) -> None:
+        super().__init__(f"The case {case_key[:60]!r} went back to the seller; its borrower keeps its creditor.")
 
 
 class DeliveredBeforeSent(Invalid):

@@ -5,10 +5,12 @@ single cases taken from that case's share, a ceiling for a case, money kept back
 what a case receives pays its costs, interest and principal.
 """
 
-from collections.abc import Mapping, Sequence
+import enum
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from collection.domain.balances import CIVIL_CODE, Order
 from marketplace.errors import Conflict
 from marketplace.money import EXACT, Money, share_out
 from settlement.domain import funds_flow
@@ -19,13 +21,19 @@ from settlement.domain.instalments import share_out_capped
 ENGINE: Final = "closing-1"
 """Version of the rules in this file; it changes when a figure of theirs would."""
 
-Order = tuple[tuple[str, ...], ...]
-"""Sets of buckets in the order in which money pays them; buckets of one set are paid pro rata."""
 
-CIVIL_CODE: Final[Order] = (("costs",), ("interest",), ("principal",))
-"""Costs of realising the claim, interest, the main debt (Civil Code 561), unless the parties agreed otherwise."""
+class Distribution(enum.StrEnum):
+    """When a price is distributed: once the whole of it has come, or each instalment as it comes."""
 
-BUCKETS: Final = tuple(bucket for one in CIVIL_CODE for bucket in one)
+    ON_COMPLETION = "on_completion"
+    PER_INSTALMENT = "per_instalment"
+
+
+class CollectionsRule(enum.StrEnum):
+    """How the buyer gets what the seller collected after the cut-off, while some of the price is due."""
+
+    PAID_OVER = "paid_over"
+    NET_AGAINST_BALANCE = "net_against_balance"
 
 
 class HoldbackAboveProceeds(Conflict):
@@ -79,6 +87,8 @@ class Terms:
     capped: bool = False
     order: Order = CIVIL_CODE
     warranty_days: int = 0
+    distribution: Distribution = Distribution.ON_COMPLETION
+    collections: CollectionsRule = CollectionsRule.PAID_OVER
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,17 +203,3 @@ def _held(rule: Percent | Fixed | None, proceeds: Money) -> Money:
             if amount > proceeds and not up_to_rest:
                 raise HoldbackAboveProceeds(amount, proceeds)
             return min(amount, proceeds)
-
-
-def inside_case(minor: int, owed: Mapping[str, int], order: Order) -> dict[str, int]:
-    """Split what a case receives among what is owed on it, set by set; what is above everything owed is `excess`.
-
-    Buckets of one set are paid pro rata by largest remainder; the parts and the excess add up to `minor`.
-    """
-    parts: dict[str, int] = {}
-    for one in order:
-        limits = [owed[bucket] for bucket in one]
-        due = min(minor, sum(limits))
-        parts.update(zip(one, share_out(due, limits, one), strict=True))
-        minor -= due
-    return {**parts, "excess": minor}

@@ -10,25 +10,40 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from collection.domain.balances import BUCKETS, Order, by_sets, read_order
 from marketplace.documents import BadDocument, Node
 from marketplace.errors import Failure
 from marketplace.money import Money
 from settlement.domain import closing, funds_flow
-from settlement.domain.closing import BUCKETS, CIVIL_CODE, Cases, Claim, Closing, Order, Terms
+from settlement.domain.closing import (
+    Cases,
+    Claim,
+    Closing,
+    CollectionsRule,
+    Distribution,
+    Terms,
+)
+from settlement.domain.distribution import InstalmentsAbovePrice, Stage, in_parts
 from settlement.domain.funds_flow import Fixed, Percent
 from settlement.domain.instalments import CapsBelowTotal
 from settlement.domain.split import ROUNDINGS, read_cases, read_deductions, read_percent
 
 PROOF: Final = "closing-proof-1"
 MAX_CLAIMS: Final = 100_000
+MAX_INSTALMENTS: Final = 1000
 MAX_WARRANTY_DAYS: Final = 3650
 
-_TERMS: Final = ("deductions", "senior_claims", "liens", "holdback", "capped", "order", "warranty_days")
+_TERMS: Final = (
+    "deductions", "senior_claims", "liens", "holdback", "capped", "order", "warranty_days", "distribution",
+    "collections",
+)  # fmt: skip
 
 
 def close_document(document: Node) -> dict[str, Any]:
     """Answer one closing document; raise `BadDocument` with the pointer of what is wrong."""
-    members = document.object(required=("currency", "price", "cases"), optional=("deposit", "deductions", "terms"))
+    members = document.object(
+        required=("currency", "price", "cases"), optional=("deposit", "deductions", "terms", "instalments")
+    )
     currency = members["currency"].currency()
     price = members["price"].amount(currency)
     deposit = members["deposit"].amount(currency) if members["deposit"].given else Money.zero(currency)
@@ -37,8 +52,12 @@ def close_document(document: Node) -> dict[str, Any]:
     terms = read_terms(members["terms"], currency, taken={one.name for one in deductions})
     cases, owed = _read_cases(members["cases"], currency, capped=terms.capped)
     _check_liens(members["terms"], terms, cases.keys)
+    amounts = _read_instalments(members["instalments"], currency, terms)
     try:
         closed = closing.close(price=price, deposit=deposit, deductions=deductions, terms=terms, cases=cases)
+        parts = None if amounts is None else in_parts(closed, cases.keys, amounts)
+    except InstalmentsAbovePrice as failure:
+        raise BadDocument(members["instalments"].pointer, failure.detail, "at most the price") from None
     except funds_flow.DeductionAboveRest as failure:
         node = _deduction(members, len(deductions), failure.position)
         raise BadDocument(node.pointer, failure.values["deduction"], f"at most {failure.values['rest']}") from None
@@ -48,7 +67,54 @@ def close_document(document: Node) -> dict[str, Any]:
         raise BadDocument(members["cases"].pointer, failure.detail, "ceilings that hold the net price") from None
     except closing.HoldbackAboveProceeds as failure:
         raise BadDocument(members["terms"].child("holdback").pointer, failure.detail, "at most the proceeds") from None
-    return answer_of(closed, cases.keys, owed, terms.order)
+    answer = answer_of(closed, cases.keys, owed, terms.order)
+    return answer if parts is None else {**answer, "instalments": _instalments_of(closed, cases.keys, parts)}
+
+
+def _read_instalments(node: Node, currency: str, terms: Terms) -> list[int] | None:
+    """Return what came in so far, each above zero; None when nothing is said of it."""
+    if not node.given:
+        return None
+    if terms.distribution is not Distribution.PER_INSTALMENT:
+        raise node.refuse("instalments only where the terms say per_instalment")
+    amounts = []
+    for one in node.list(maximum=MAX_INSTALMENTS):
+        amounts.append(one.amount(currency).minor)
+        if not amounts[-1]:
+            raise one.refuse("an amount above zero")
+    return amounts
+
+
+def _instalments_of(closed: Closing, keys: Sequence[str], parts: Sequence[Stage]) -> list[dict[str, Any]]:
+    """Return what each instalment brought, in the words of the closing; names are those of the closing too."""
+    currency = closed.flow.gross.currency
+
+    def text(minor: int) -> str:
+        return Money(minor, currency).text
+
+    return [
+        {
+            "received": text(part.received),
+            "deductions": [
+                _taken(one.name, one.payee, text(minor))
+                for one, minor in zip(closed.flow.deductions, part.taken, strict=True)
+                if minor
+            ],
+            "net": text(sum(part.net)),
+            "liens": [
+                {"case": one.claim.case, **_taken(one.claim.name, one.claim.payee, text(minor))}
+                for one, minor in zip(closed.liens, part.liens, strict=True)
+                if minor
+            ],
+            "holdback": text(part.held),
+            "first": text(sum(part.first)),
+            "cases": [
+                {"case": key, "net": text(net), "first": text(first)}
+                for key, net, first in zip(keys, part.net, part.first, strict=True)
+            ],
+        }
+        for part in parts
+    ]
 
 
 def _deduction(members: Mapping[str, Node], count: int, position: int) -> Node:
@@ -77,7 +143,7 @@ def answer_of(
             "first": text(closed.first[place]),
         }
         if (claim := owed[place]) is not None:
-            parts = closing.inside_case(closed.proceeds[place], claim, order)
+            parts = by_sets(closed.proceeds[place], claim, order)
             row["paid"] = {bucket: text(minor) for bucket, minor in parts.items()}
         rows.append(row)
     return {
@@ -125,9 +191,25 @@ def read_terms(node: Node, currency: str, *, taken: set[str] | None = None) -> T
         claims=tuple(claims),
         holdback=_read_holdback(members["holdback"], currency),
         capped=members["capped"].given and members["capped"].boolean(),
-        order=_read_order(members["order"]),
+        order=read_order(members["order"]),
         warranty_days=members["warranty_days"].integer(0, MAX_WARRANTY_DAYS) if members["warranty_days"].given else 0,
+        distribution=_read_distribution(members["distribution"]),
+        collections=_read_collections(members["collections"], members["distribution"]),
     )
+
+
+def _read_distribution(node: Node) -> Distribution:
+    return Distribution(node.one_of(tuple(Distribution))) if node.given else Distribution.ON_COMPLETION
+
+
+def _read_collections(node: Node, distribution: Node) -> CollectionsRule:
+    """Only a price that is distributed as a whole has a balance that collections are set off against."""
+    if not node.given:
+        return CollectionsRule.PAID_OVER
+    rule = CollectionsRule(node.one_of(tuple(CollectionsRule)))
+    if rule is CollectionsRule.NET_AGAINST_BALANCE and _read_distribution(distribution) is Distribution.PER_INSTALMENT:
+        raise node.refuse("paid_over, where the price is distributed per_instalment")
+    return rule
 
 
 def _once(node: Node, name: str, names: set[str]) -> None:
@@ -164,15 +246,6 @@ def _read_holdback(node: Node, currency: str) -> Percent | Fixed | None:
     members = node.object(required=("percent",), optional=("rounding",))
     rounding = members["rounding"].one_of(tuple(ROUNDINGS)) if members["rounding"].given else "half_up"
     return Percent(read_percent(members["percent"]), ROUNDINGS[rounding])
-
-
-def _read_order(node: Node) -> Order:
-    if not node.given:
-        return CIVIL_CODE
-    order = tuple(tuple(name.one_of(BUCKETS) for name in one.list(minimum=1)) for one in node.list(minimum=1))
-    if sorted(name for one in order for name in one) != sorted(BUCKETS):
-        raise node.refuse("sets that hold each of " + ", ".join(BUCKETS) + " once")
-    return order
 
 
 def _read_cases(node: Node, currency: str, *, capped: bool) -> tuple[Cases, list[dict[str, int] | None]]:

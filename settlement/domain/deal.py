@@ -81,6 +81,22 @@ class PaymentStands(Conflict):
         super().__init__("The deal is paid; a payment of it is not taken back, only refunded.")
 
 
+class InstalmentNotFound(NotFound):
+    """There is no such instalment, or its deal is not the actor's."""
+
+    def __init__(self, instalment_id: object) -> None:
+        super().__init__("instalment", instalment_id)
+
+
+class InstalmentStands(Conflict):
+    """The receipt is distributed: seller, third parties and cases have their parts of it."""
+
+    code = "instalment_stands"
+
+    def __init__(self) -> None:
+        super().__init__("This payment is distributed to seller and cases; it is not taken back any more.")
+
+
 class NotAParty(Refused):
     """Only seller and buyer sign a contract."""
 

@@ -84,12 +84,14 @@ class DealNotOverdue(Conflict):
 
 
 class DealSettledAlready(Conflict):
-    """The price of the deal is distributed: a failed award does not take it back."""
+    """The price of the deal, or an instalment of it, is distributed: a failed award does not take it back."""
 
     code = "deal_distributed"
 
     def __init__(self) -> None:
-        super().__init__("The price of this deal is distributed; its award cannot come to nothing any more.")
+        super().__init__(
+            "The price of this deal is distributed, in whole or in part; its award cannot come to nothing any more."
+        )
 
 
 class ForfeitureNotFound(NotFound):

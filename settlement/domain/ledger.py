@@ -50,6 +50,9 @@ CHART: Final = {
     ),
     "in_transit": AccountType(AccountKind.ASSET, limited=False, meaning="on its way from Stripe to our bank"),
     "receivable": AccountType(AccountKind.ASSET, limited=False, meaning="what the buyer of a deal still owes"),
+    "netted": AccountType(
+        AccountKind.ASSET, limited=False, meaning="collections set off against a balance, to be kept from the seller"
+    ),
     "unexplained": AccountType(AccountKind.ASSET, limited=False, meaning="money that left without an order we know"),
     "deposits": AccountType(AccountKind.LIABILITY, limited=True, meaning="deposit held for a registration"),
     "unapplied": AccountType(AccountKind.LIABILITY, limited=True, meaning="received, not yet known what for"),
@@ -243,6 +246,11 @@ def payable(organisation_id: uuid.UUID) -> str:
 def receivable(deal_id: uuid.UUID) -> str:
     """Key of what the buyer of a deal owes."""
     return f"receivable:{deal_id}"
+
+
+def netted(deal_id: uuid.UUID) -> str:
+    """Key of the collections that paid some of a balance, until the seller is paid so much less."""
+    return f"netted:{deal_id}"
 
 
 def proceeds(deal_id: uuid.UUID) -> str:

@@ -42,6 +42,23 @@ def test_repayments_go_to_costs_interest_principal_and_reversals_are_rows(api, p
     assert [row["kind"] for row in rows] == ["repayment", "repayment", "reversal", "repayment"]
 
 
+def test_money_is_applied_in_the_order_that_is_stored_for_the_case_or_for_the_seller(api, people, cases):
+    client, case = api.as_(people.seller), cases["C1"]
+    policy = {"sets": [["interest"], ["costs"], ["principal"]], "reason": "policy"}
+    all_ = client.ok("POST", "/application-orders", 201, json=policy)
+    assert applied(pay(client, case, "0.01"))["interest"] == "0.01"
+    body = {"sets": [["principal"], ["interest", "costs"]], "reason": "agreed with the borrower"}
+    mine = client.ok("POST", "/application-orders", 201, json={**body, "case_id": case["id"]})
+    paid = applied(pay(client, case, "1030.00"))
+    assert paid == {"other": "5.00", "interest": "25.00", "principal": "1000.00", "excess": "0.00"}
+    assert [row["id"] for row in client.ok("GET", "/application-orders")["items"]] == [mine["id"], all_["id"]]
+    bad = client.ok("POST", "/application-orders", 422, json={**body, "sets": [["costs"], ["interest"]]})
+    assert bad["errors"][0]["pointer"] == "/sets"
+    stranger = api.as_(people.other_seller)
+    assert stranger.ok("GET", "/application-orders")["items"] == []
+    assert stranger.post("/application-orders", json={**body, "case_id": case["id"]}).status_code == 404
+
+
 def test_the_same_key_is_one_receipt_and_others_see_none(api, people, cases):
     client, case = api.as_(people.seller), cases["C1"]
     assert pay(client, case, "1.00", key="k") == pay(client, case, "1.00", key="k")

@@ -6,9 +6,12 @@ import io
 import pypdf
 import pytest
 
-from tests.settlement.deals.closing_steps import agrees, close, decide, entry, minor, yuan
+from settlement.domain.references import is_sound, printed
+from tests.settlement.deals.closing_steps import TERMS, agrees, close, decide, entry, minor, yuan
 
 ON = "2026-03-02"
+SELLER = "东海银行"
+"""What the bank calls the seller: its registered name."""
 
 
 def signed(value):
@@ -74,6 +77,36 @@ def test_collections_are_handed_over_out_of_the_holdback_and_by_wire(sale):
     assert sorted(to_buyer) == [500, held]
     assert pay(sale, row, 1).get_json()["code"] == "illegal_move"
     agrees(sale, deal)
+
+
+def test_a_wire_that_names_the_reference_of_an_adjustment_pays_it_by_itself(sale):
+    deal = close(sale, {**TERMS, "holdback": {"percent": "0"}})
+    row = approve(sale, propose(sale, deal, "collections", cases=[("LN1", 500_00)]))
+    assert is_sound(row["reference"])
+    for value, finding, state in ((200_00, "partial", "approved"), (350_00, "overpayment", "settled")):
+        sale.statement((value, f"true-up {printed(row['reference'])}", SELLER))
+        assert sale.sql("SELECT finding FROM statement_lines WHERE id = :id", id=last_line(sale)) == [(finding,)]
+        row = sale.api.as_(sale.people.finance).ok("GET", f"/adjustments/{row['id']}")
+        assert row["state"] == state
+    to_buyer = [minor(one["amount"]) for one in sale.orders() if one["source_kind"] == "adjustment_cover"]
+    assert sorted(to_buyer) == [200_00, 300_00]
+    (match, *_) = sale.sql("SELECT id FROM matches WHERE reference = :reference", reference=row["reference"])
+    finance = sale.api.as_(sale.people.finance)
+    refused = finance.post(f"/matches/{match[0]}/unmatch", json={"reason": "wrong"})
+    assert refused.get_json()["code"] == "match_stands"
+    sale.statement((1_00, f"again {row['reference']}", SELLER))
+    assert sale.sql("SELECT finding FROM statement_lines WHERE id = :id", id=last_line(sale)) == [("deal_refused",)]
+    agrees(sale, deal)
+
+
+def test_the_wire_of_a_stranger_waits_for_a_person(sale):
+    deal = close(sale, {**TERMS, "holdback": {"percent": "0"}})
+    row = approve(sale, propose(sale, deal, "collections", cases=[("LN1", 500_00)]))
+    sale.statement((500_00, row["reference"], "somebody else"))
+    assert sale.sql("SELECT finding FROM statement_lines WHERE id = :id", id=last_line(sale)) == [
+        ("third_party_payer",)
+    ]
+    assert sale.sql("SELECT covered_minor FROM adjustments") == [(0,)]
 
 
 def test_a_price_adjustment_is_shared_by_price_both_ways(sale):

@@ -5,6 +5,8 @@ import io
 import pypdf
 import pytest
 
+from tests.settlement.deals.test_adjustments import approve, propose
+
 BODY = {"channel": "registered_mail", "on": "2026-03-03", "proof": "EMS 1"}
 
 
@@ -71,3 +73,39 @@ def test_nobody_is_told_before_the_cases_have_passed(sale):
     sale.work()
     refused = sale.api.as_(sale.people.seller).post(f"/deals/{sale.deal()['id']}/assignment-notices")
     assert refused.get_json()["code"] == "title_not_passed"
+
+
+def send_and_deliver(sale, notice):
+    seller = sale.api.as_(sale.people.seller)
+    seller.ok("POST", f"/assignment-notices/{notice['id']}/send", json=BODY)
+    body = {"on": "2026-03-04", "proof": "EMS 1, signed"}
+    return seller.ok("POST", f"/assignment-notices/{notice['id']}/deliver", json=body)
+
+
+def test_the_proof_of_delivery_stands_among_the_contacts_of_the_case(sale):
+    _, notices = written(sale)
+    done = send_and_deliver(sale, notices["LN1"])
+    contacts = sale.api.as_(sale.people.seller).ok("GET", f"/cases/{done['case_id']}/contact-records")["items"]
+    (found,) = [(row["channel"], row["allowed"], row["outcome"]["note"]) for row in contacts]
+    assert found[:2] == ("letter", True)
+    assert "EMS 1, signed" in found[2]
+    assert "2026-03-04" in found[2]
+
+
+def test_a_borrower_that_was_told_is_told_of_the_way_back_and_another_one_nothing(sale):
+    path, notices = written(sale)
+    deal = sale.deal()
+    send_and_deliver(sale, notices["LN1"])
+    approve(sale, propose(sale, deal, "removal", cases=[("LN1", None), ("LN2", None)]))
+    seller = sale.api.as_(sale.people.seller)
+    late = seller.post(f"/assignment-notices/{notices['LN2']['id']}/send", json=BODY)
+    assert late.get_json()["code"] == "case_went_back"
+    for _ in range(2):
+        seller.ok("POST", path, 202)
+        sale.work()
+    (back,) = [row for row in seller.ok("GET", path)["items"] if row["kind"] == "reassignment"]
+    assert (back["case_key"], back["state"]) == ("LN1", "written")
+    paper = seller.post(f"/assignment-notices/{back['id']}/paper").data
+    text = pypdf.PdfReader(io.BytesIO(paper)).pages[0].extract_text()
+    assert "债权回转通知书" in text
+    assert send_and_deliver(sale, back)["state"] == "delivered"

@@ -2,7 +2,7 @@
 
 from sqlalchemy import text
 
-from tests.settlement.deals.closing_steps import agrees, close, decide, minor
+from tests.settlement.deals.closing_steps import TERMS, agrees, close, decide, minor
 from tests.settlement.deals.test_adjustments import approve, propose
 
 
@@ -35,6 +35,13 @@ def test_a_case_that_goes_back_is_open_again_and_sold_anew(sale):
     assert states(sale)["LN1"] == "bundled"
     assert seller.ok("GET", f"/packages/{sale.package_id}")["header"]["loans"] == 5
     agrees(sale, deal)
+
+
+def test_what_the_buyer_collected_is_applied_in_the_order_of_the_terms(sale):
+    deal = close(sale, {**TERMS, "order": [["principal"], ["interest", "costs"]]})
+    approve(sale, propose(sale, deal, "removal", cases=[("LN1", 5_00)]))
+    paid = sale.sql("SELECT principal_minor, interest_minor FROM case_receipts WHERE kind = 'repayment'")
+    assert paid == [(5_00, 0)]
 
 
 def test_a_rejected_return_leaves_the_case_sold(sale):

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from collection.domain.balances import CIVIL_CODE, by_sets
 from marketplace.documents import BadDocument, Node, parse
-from settlement.domain.closing import CIVIL_CODE, inside_case
 from settlement.domain.closing_document import close_document, prove, verify
 from settlement.domain.instalments import next_part
 
@@ -180,7 +180,7 @@ def test_every_closing_adds_up_and_proves_itself(sale):
 @given(st.integers(0, 1000), st.tuples(*[st.integers(0, 400)] * 3))
 def test_what_a_case_receives_is_paid_out_whole(amount, owed):
     claims = dict(zip(("costs", "interest", "principal"), owed, strict=True))
-    parts = inside_case(amount, claims, CIVIL_CODE)
+    parts = by_sets(amount, claims, CIVIL_CODE)
     assert sum(parts.values()) == amount
     assert all(0 <= parts[name] <= claims[name] for name in claims)
     assert not parts["excess"] or all(parts[name] == claims[name] for name in claims)

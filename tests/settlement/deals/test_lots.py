@@ -85,6 +85,25 @@ def test_one_bidder_with_two_bids_that_win_has_two_deals(lots) -> None:
     assert lots.package(lots.package_id)["state"] == "sold"
 
 
+def test_a_deposit_that_two_deals_share_is_shown_on_each_by_its_part(lots) -> None:
+    listing, shares = published(lots)
+    for amount, lot in (("12000.00", "L2"), ("15000.00", "L3")):
+        assert lots.bid(listing, "buyer", amount, lot).status_code == 201
+    assert len(lots.open(listing, shares)["awards"]) == 2
+    finance = lots.api.as_(lots.people.finance)
+    deals = {row["price"]["amount"]: row for row in finance.ok("GET", "/deals")["items"]}
+    assert sum(int(row["deposit"]["amount"].replace(".", "")) for row in deals.values()) == DEPOSIT
+    assert all(row["deposit"]["amount"] != "0.00" for row in deals.values())
+    for price, prefix in (("12000.00", "B"), ("15000.00", "C")):
+        due = int(deals[price]["due"]["amount"].replace(".", ""))
+        if due:
+            lots.statement((due, f"余款 {deals[price]['reference']}", "buyer"))
+        for who in (lots.people.seller, lots.people.buyer):
+            lots.api.as_(who).ok("POST", f"/deals/{deals[price]['id']}/sign-contract")
+        lots.work()
+        check_trail(lots, deals[price], min(keys(prefix)))
+
+
 REFUSED = {
     "a case in a second lot": (
         "pk_lot_cases",

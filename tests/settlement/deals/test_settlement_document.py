@@ -8,6 +8,7 @@ from settlement.domain.closing_document import close_document
 from tests.conftest import ROOT
 from tests.settlement.deals.closing_steps import agrees, close, decide, minor
 from tests.settlement.deals.test_adjustments import approve, pay, prices, propose, true_ups
+from tests.settlement.deals.test_instalment_deals import instalments, paid_in_parts
 from tests.settlement.deals.test_ledger_document import entries_of, numbered, printed
 
 PAGE = (ROOT / "docs" / "algorithms" / "settlement.md").read_text()
@@ -15,7 +16,7 @@ TABLES = [
     [[cell.strip() for cell in line.strip("|").split("|")] for line in block.splitlines()[2:]]
     for block in re.findall(r"(?:^\|.*\n)+", PAGE, re.MULTILINE)
 ]
-STEPS, CASES, KINDS, ENTRIES, TRUE_UP, CALLS = TABLES
+STEPS, CASES, INSTALMENTS, KINDS, ENTRIES, TRUE_UP, CALLS = TABLES
 
 
 def cents(text: str) -> int:
@@ -34,6 +35,8 @@ def test_the_tables_add_up():
     assert steps["proceeds"] + amounts[8] == steps["paid at once"]
     for number in range(1, 9):
         assert sum(column(number).values()) == cents(CASES[-1][number])
+    for name, *parts in INSTALMENTS:
+        assert sum(map(cents, parts[:-1])) == cents(parts[-1]), name
     for row in CASES:
         _, _, net, lien, proceeds, at_once, part, rest = map(cents, row[1:])
         assert (net - lien, at_once + part + rest) == (proceeds, proceeds)
@@ -51,6 +54,26 @@ def test_the_test_of_each_call_to_the_outside_is_there():
 def test_the_document_of_the_page_is_one():
     document = json.loads(PAGE.split("```json")[1].split("```")[0])
     assert close_document(Node(document))["gross"] == "1000.00"
+
+
+def test_a_price_in_instalments_is_distributed_as_printed(sale):
+    deal = paid_in_parts(sale)
+    rows = instalments(sale, deal)
+    printed_rows = {name: [cents(amount) for amount in amounts[:-1]] for name, *amounts in INSTALMENTS}
+    for name, member in (("received", "received"), ("mortgage, out of LN10", "liens"), ("kept back", "held")):
+        assert printed_rows.pop(name) == [minor(row[member]) for row in rows]
+    assert printed_rows.pop("paid at once") == [minor(row["at_once"]) for row in rows]
+    taken = sale.sql(
+        "SELECT p.name, i.number, p.amount_minor FROM instalment_payments p JOIN deal_instalments i"
+        " ON i.id = p.instalment_id WHERE NOT p.is_lien"
+        " UNION ALL SELECT s.case_key, i.number, s.net_minor FROM instalment_shares s JOIN deal_instalments i"
+        " ON i.id = s.instalment_id"
+    )
+    found = {name: [0] * len(rows) for name in printed_rows}
+    for name, number, amount in taken:
+        found[name][number - 1] = amount
+    assert found == printed_rows
+    assert [cents(row[-1]) for row in INSTALMENTS if row[0] in column(3)] == list(column(3).values())
 
 
 def test_the_product_closes_posts_and_states_what_is_printed(sale):
