@@ -26,7 +26,7 @@ import wsgi
 from auctions import feed, log, playback, viewing
 from auctions.models import Auction
 from benchmarks import _engine, halls
-from benchmarks.hot_auction import KEY, Target, prepare, serving
+from benchmarks.hot_auction import KEY, Run, Target, prepare, serving
 from marketplace import runtime
 from marketplace.settings import Settings
 
@@ -51,7 +51,7 @@ def running(url: str) -> runtime.Runtime:
 def measure_bids(url: str, paths: dict[int, str], tokens: list[str], seconds: float, rounds: int) -> None:
     """Print decided and accepted bids a second for each length, and their ratio to the empty log's."""
     door = Target("live door", "", [sys.executable, "-m", "live", "--port", "{port}"], settings(url), tokens)
-    runs: dict[int, list[halls.Run]] = {length: [] for length in paths}
+    runs: dict[int, list[Run]] = {length: [] for length in paths}
     with serving(door):
         firsts = {length: _price(url, path) for length, path in paths.items()}
         for length, path in paths.items():
