@@ -91,10 +91,16 @@ async def _until_told(running: runtime.Runtime, sock: socket.socket) -> None:
     await serve(running, sock, stop)
 
 
-def _work(sock: socket.socket) -> None:
-    """Serve on a socket, as one process."""
+def opened() -> runtime.Runtime:
+    """Return the runtime of this door from the environment, with what it takes to answer the first bid."""
     running = runtime.build(Settings.from_environment(os.environ), (), ping=False)
     signing.make_ready(running)
+    return running
+
+
+def _work(sock: socket.socket) -> None:
+    """Serve on a socket, as one process."""
+    running = opened()
     sys.setswitchinterval(SWITCH_SECONDS)
     gc.collect()
     gc.freeze()

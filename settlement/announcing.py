@@ -39,7 +39,7 @@ _OF_ORDERS: Final = (
 )
 _OF_CARDS: Final = (events.CardPaymentReceived.name, events.CardDisputeChanged.name)
 
-UNTOLD: Final = frozenset({events.ProceedsRecorded.name})
+UNTOLD: Final = frozenset({events.ProceedsRecorded.name, events.DistributionDue.name})
 """Steps inside the house: what follows from them is told."""
 
 

@@ -302,7 +302,7 @@ def unmatch(session: Session, *, match_id: uuid.UUID, reason: str, actor: Actor,
         raise MatchStands("This match was taken back already.")
     if match.payment_order_id is not None:
         raise MatchStands("A settled payment order stands; money that comes back is a line of its own.")
-    if kind_of(match.reference) is ReferenceKind.NOTICE:
+    if match.card_payout_id is None and kind_of(match.reference) is ReferenceKind.NOTICE:
         raise MatchStands("An adjustment that was paid stands; its payee is being paid, another one takes it back.")
     entry = _reverse(session, match, reason=reason, actor=actor, at=at)
     record_reversal(session, match=match, line=line, entry=entry, reason=reason, actor=actor, at=at)

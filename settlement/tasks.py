@@ -89,8 +89,13 @@ def distribute_ready_deal(session: Session, payload: Mapping[str, Any], at: date
     payouts.distribute_deal(session, deal_id=_deal(payload), actor=SYSTEM, at=at)
 
 
+def distribute_at_signature(session: Session, payload: Mapping[str, Any], at: datetime) -> None:
+    """`deal.contract_signed`: what came in before, where the terms say per instalment."""
+    distribute_instalments(session, payload, at)
+
+
 def distribute_instalments(session: Session, payload: Mapping[str, Any], at: datetime) -> None:
-    """`deal.contract_signed`, `deal.distribution_due`: what came in so far, where the terms say per instalment."""
+    """`deal.distribution_due`: what came in so far, where the terms say per instalment."""
     instalments.distribute_received(session, deal_id=_deal(payload), actor=SYSTEM, at=at)
 
 
@@ -122,7 +127,7 @@ SUBSCRIPTIONS: Final = (
     Subscription("deal.opened", issue_balance_notice),
     Subscription("deal.contract_signed", confirm_contract),
     Subscription("deal.contract_signed", release_runner_up),
-    Subscription("deal.contract_signed", distribute_instalments),
+    Subscription("deal.contract_signed", distribute_at_signature),
     Subscription("deal.distribution_due", distribute_instalments),
     Subscription("deal.ready", distribute_ready_deal),
     Subscription("deal.distributed", record_proceeds),

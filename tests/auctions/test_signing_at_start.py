@@ -14,7 +14,7 @@ from marketplace import runtime
 from tests.conftest import KEY, make_settings
 
 ROOT = Path(__file__).resolve().parents[2]
-DOORS = {"web": "import wsgi; wsgi.create()", "live": "import live; live.create()", "worker": "import worker"}
+DOORS = {"web": "import wsgi; wsgi.create()", "live": "import live; live.opened()", "worker": "import worker"}
 PROGRAM = (
     "import os, pathlib, sys, time\n"
     "import live, wsgi\n"  # so that all are ready to begin at the same moment

@@ -5,7 +5,6 @@ import re
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, settings
-from people import people as _people  # noqa: F401 - the fixture
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
     response_schema_conformance,

@@ -164,7 +164,7 @@ def work():
     runtime.install(built)
     subscriptions = tuple(outbox.Subscription(s.event, counted(s.handler)) for s in built.subscriptions)
     outbox.deliver_due(built.sessions, subscriptions, clock=built.clock)
-for _ in range(12):
+for _ in range(100):
     pid = os.fork()
     if pid == 0:
         work()

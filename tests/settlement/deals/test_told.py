@@ -33,6 +33,7 @@ TOLD = {
     "deal.opened": OWN, "deal.payment_received": OWN, "deal.payment_taken_back": OWN, "deal.paid": OWN,
     "deal.party_signed": OWN, "deal.contract_signed": OWN, "deal.ready": OWN, "deal.distributed": OWN,
     "deal.settled": OWN, "deal.cancelled": OWN, "deal.proceeds_recorded": set(),
+    "deal.distribution_due": set(),
     "payment_order.settled": MONEY, "payment_order.failed": MONEY, "payment_order.returned": MONEY,
     "card_payment.received": MONEY, "card_dispute.changed": MONEY,
     "deposit.release_overdue": {"operator"},

@@ -6,14 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import pytest
-from sqlalchemy import text
 
 from auctions.domain import references
-from auctions.domain.lifecycles import RegistrationState
-from auctions.models import Registration
+from auctions.domain.lifecycles import ListingState, RegistrationState
+from auctions.models import Listing, Registration
 from marketplace import db
 from marketplace.actor import SYSTEM
 from marketplace.money import Money
+from marketplace.packages.domain.package import PackageState
+from marketplace.packages.models import Package
 from settlement import own_accounts
 from settlement.bank_models import OwnAccount
 from tests.conftest import NOW
@@ -115,25 +116,39 @@ def statement(heads) -> Callable[..., Statement]:
 
 @pytest.fixture
 def registration(sessions, people) -> Callable[..., Registration]:
-    """Makes an approved registration of a buyer without its listing: this test's database lets go of that one key."""
+    """Makes an approved registration of a buyer, each for a listing of its own, which is a draft."""
     numbers = iter(range(1, 1000))
-    with sessions.begin() as session:
-        session.execute(text("ALTER TABLE registrations DROP CONSTRAINT fk_registrations_listing_id"))
+
+    def listing(session) -> uuid.UUID:
+        seller = people.seller.organisation_id
+        package = Package(
+            id=db.new_id(), organisation_id=seller, name="资产包", currency="CNY", criteria={},
+            state=PackageState.DRAFT, created_at=NOW,
+        )  # fmt: skip
+        session.add(package)
+        session.flush()
+        row = Listing(
+            id=db.new_id(), package_id=package.id, seller_organisation_id=seller, state=ListingState.DRAFT,
+            currency="CNY", created_at=NOW,
+        )  # fmt: skip
+        session.add(row)
+        session.flush()
+        return row.id
 
     def make(person=None, *, deposit: int = DEPOSIT, state=RegistrationState.APPROVED, currency="CNY") -> Registration:
         number = next(numbers)
-        row = Registration(
-            id=db.new_id(),
-            listing_id=uuid.uuid4(),
-            organisation_id=(person or people.buyer).organisation_id,
-            state=state,
-            bidder_code=f"B-{1000 + number}",
-            reference=references.make_reference(number * 7919),
-            deposit_minor=deposit,
-            currency=currency,
-            applied_at=NOW,
-        )
         with sessions.begin() as session:
+            row = Registration(
+                id=db.new_id(),
+                listing_id=listing(session),
+                organisation_id=(person or people.buyer).organisation_id,
+                state=state,
+                bidder_code=f"B-{1000 + number}",
+                reference=references.make_reference(number * 7919),
+                deposit_minor=deposit,
+                currency=currency,
+                applied_at=NOW,
+            )
             session.add(row)
         return row
 
