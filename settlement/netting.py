@@ -23,6 +23,7 @@ from settlement.domain import ledger as books
 from settlement.domain.adjustments import ADJUSTMENT, AdjustmentKind, AdjustmentState, NetsTooMuch, Stand
 from settlement.domain.closing import CollectionsRule
 from settlement.domain.deal import OPEN_FOR_PAYMENT, ZONE
+from settlement.domain.decisions import TermsUndecided
 from settlement.domain.notices import NoticePurpose
 
 SOURCE: Final = "collections.netted"
@@ -41,7 +42,12 @@ def stands_of(session: Session, deal: Deal) -> dict[str, Stand]:
 
 
 def check(session: Session, deal: Deal, *, minor: int) -> None:
-    """Refuse to set off nothing, more than is due, or more than the seller is paid at once (`NetsTooMuch`)."""
+    """Refuse to set off nothing, more than is due, or more than the seller is paid at once (`NetsTooMuch`).
+
+    While terms wait for a second person nothing is set off: it fixes the terms (`TermsUndecided`).
+    """
+    if closings.are_undecided(session, deal.id):
+        raise TermsUndecided
     closed = closings.close(session, deal, terms=closings.read_in_force(session, deal), cases=sold.cases(session, deal))
     allowed = min(deal.due.minor, sum(closed.first) - deal.netted_minor)
     if not 0 < minor <= allowed:
@@ -49,7 +55,7 @@ def check(session: Session, deal: Deal, *, minor: int) -> None:
 
 
 def set_off(session: Session, *, deal: Deal, row: Adjustment, actor: Actor, at: datetime) -> None:
-    """Let approved collections pay some of the balance; under the deal's lock. Raises `NetsTooMuch`.
+    """Let approved collections pay some of the balance; under the deal's lock. Raises as `check`.
 
     The notice of the balance that stands is replaced by one of what is due now.
     """

@@ -134,3 +134,18 @@ def test_postgresql_itself_counts_what_was_set_off(sale):
     opened(sale)
     with pytest.raises(DBAPIError), sale.sessions.begin() as session:
         session.connection().exec_driver_sql("UPDATE deals SET netted_minor = price_minor")
+
+
+def test_nothing_is_set_off_while_terms_wait_for_a_second_person(sale):
+    """It would fix the terms, so that nobody could decide on those that wait, and the price would never be shared."""
+    deal = opened(sale)
+    early = propose(sale, deal, "collections", cases=[("LN1", 500_00)])
+    terms = propose_terms(sale, TERMS)
+    refused = decide(sale, "adjustments", early)
+    assert (refused.status_code, refused.get_json()["code"]) == (409, "closing_terms_undecided")
+    other = propose(sale, deal, "collections", cases=[("LN2", 1_00)], status=409)
+    assert other["code"] == "closing_terms_undecided"
+    assert decide(sale, "closing-terms", terms, "reject").status_code == 200
+    approve(sale, early)
+    sale.sign()
+    assert pay(sale, DUE - 500_00)["state"] == "settled"
