@@ -39,7 +39,7 @@ _OF_ORDERS: Final = (
 )
 _OF_CARDS: Final = (events.CardPaymentReceived.name, events.CardDisputeChanged.name)
 
-UNTOLD: Final = frozenset({events.ProceedsRecorded.name})
+UNTOLD: Final = frozenset({events.ProceedsRecorded.name, events.DistributionDue.name})
 """Steps inside the house: what follows from them is told."""
 
 
@@ -72,7 +72,7 @@ def _tell_card(session: Session, kind: str, payload: Mapping[str, Any], at: date
     registration = auctions.require_registration(session, uuid.UUID(payload["registration_id"]))
     subject = payload.get("card_dispute_id") or payload["card_payment_id"]
     data = _plain(payload) | {"listing_id": str(registration.listing_id), "bidder": registration.bidder_code}
-    key = f"{kind}:{subject}:{payload.get('state', payload.get('received_minor', ''))}"
+    key = f"{kind}:{subject}:{payload.get('state', '')}:{payload.get('since', '')}"
     _tell(session, kind, key=key, data=data, concerned=(registration.organisation_id,), at=at)
 
 
