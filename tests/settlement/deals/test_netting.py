@@ -111,6 +111,20 @@ def test_the_notice_of_the_balance_asks_for_what_is_due_now(sale):
     assert rows == [(DUE - 500_00,)]
 
 
+def test_the_notice_that_takes_its_place_is_paid_to_the_same_account_by_the_same_day(sale):
+    deal = opened(sale)
+    finance = sale.api.as_(sale.people.finance)
+    (first,) = finance.ok("GET", f"/payment-notices?deal_id={deal['id']}")["items"]
+    terms = {"due_on": "2026-03-20", "expires_on": "2026-04-30", "cent_tail": True, "reason": "more time"}
+    moved = finance.ok("POST", f"/payment-notices/{first['id']}/reissue", 201, json=terms)
+    netted(sale, deal, ("LN1", 500_00))
+    shown = finance.ok("GET", f"/payment-notices?deal_id={deal['id']}")["items"]
+    (now,) = (one for one in shown if one["status"] != "cancelled")
+    assert [now[name] for name in ("due_on", "expires_on")] == ["2026-03-20", "2026-04-30"]
+    assert now["account_number"] == moved["account_number"]
+    assert now["tail"]["amount"] != "0.00"
+
+
 def test_a_deal_that_comes_to_nothing_leaves_nothing_in_the_register(sale):
     deal = opened(sale)
     row = netted(sale, deal, ("LN1", 500_00))
