@@ -271,7 +271,7 @@ def read_proof(session: Session, *, notice_id: uuid.UUID, actor: Actor, at: date
     return kept, runtime.current().files.get(kept.sha256)
 
 
-HEADINGS: Final = ("case", "state", "written", "channel", "sent_on", "delivered_on", "proof", "proof_kept")
+HEADINGS: Final = ("case", "kind", "state", "written", "channel", "sent_on", "delivered_on", "proof", "proof_kept")
 MAX_ROWS: Final = 100_000
 """Notices of one file, in the order of their cases."""
 
@@ -283,6 +283,7 @@ def table(session: Session, *, deal_id: uuid.UUID, actor: Actor) -> list[list[An
     return [
         [
             row.case_key,
+            row.kind.value,
             row.state.value,
             row.written_at.isoformat(),
             row.channel and row.channel.value,
@@ -291,7 +292,7 @@ def table(session: Session, *, deal_id: uuid.UUID, actor: Actor) -> list[list[An
             row.proof,
             "yes" if row.proof_file_id else "no",
         ]
-        for row in session.scalars(query.order_by(AssignmentNotice.case_key).limit(MAX_ROWS))
+        for row in session.scalars(query.order_by(AssignmentNotice.case_key, AssignmentNotice.id).limit(MAX_ROWS))
     ]
 
 

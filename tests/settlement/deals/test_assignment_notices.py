@@ -5,6 +5,7 @@ import io
 import pypdf
 import pytest
 
+from tests.console.conftest import Visitor
 from tests.settlement.deals.test_adjustments import approve, propose
 
 BODY = {"channel": "registered_mail", "on": "2026-03-03", "proof": "EMS 1"}
@@ -108,4 +109,9 @@ def test_a_borrower_that_was_told_is_told_of_the_way_back_and_another_one_nothin
     paper = seller.post(f"/assignment-notices/{back['id']}/paper").data
     text = pypdf.PdfReader(io.BytesIO(paper)).pages[0].extract_text()
     assert "债权回转通知书" in text
+    table = seller.get(f"{path}/export.csv").data.decode()
+    told = [line.split(",")[1:3] for line in table.splitlines() if line.startswith("LN1,")]
+    assert told == [["assignment", "delivered"], ["reassignment", "written"]]
+    page = Visitor(sale.api.app, sale.people.seller.token, "zh").get(path)
+    assert page.text.count("债权回转通知书") == 1
     assert send_and_deliver(sale, back)["state"] == "delivered"
