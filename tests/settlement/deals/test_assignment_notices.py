@@ -57,6 +57,20 @@ def test_a_notice_is_sent_comes_back_is_sent_again_and_delivered_with_proof(sale
     assert [row["id"] for row in seller.ok("GET", path, query_string={"state": "delivered"})["items"]] == [done["id"]]
 
 
+def test_the_paper_of_a_sending_that_came_back_proves_nothing_of_the_next(sale):
+    _, notices = written(sale)
+    seller = sale.api.as_(sale.people.seller)
+    at = f"/assignment-notices/{notices['LN1']['id']}"
+    seller.ok("POST", f"{at}/send", json=BODY)
+    paper = {"data": {"file": (io.BytesIO(b"%PDF-1.7 receipt"), "receipt.pdf")}, "content_type": "multipart/form-data"}
+    assert seller.ok("POST", f"{at}/proof", **paper)["proof_file_id"] is not None
+    seller.ok("POST", f"{at}/return", json={"reason": "moved away"})
+    again = seller.ok("POST", f"{at}/send", json={**BODY, "on": "2026-03-10", "proof": "EMS 2"})
+    assert again["proof_file_id"] is None
+    assert seller.post(f"{at}/proof-paper").status_code == 404
+    assert sale.sql("SELECT count(*) FROM stored_files WHERE name = 'receipt.pdf'") == [(1,)]
+
+
 @pytest.mark.parametrize("who", ["other_buyer", "other_seller"])
 def test_nobody_else_sees_a_notice(sale, who):
     path, notices = written(sale)
