@@ -134,6 +134,10 @@ def test_a_deal_that_comes_to_nothing_leaves_nothing_in_the_register(sale):
     assert sale.sql("SELECT state, covered_minor FROM adjustments WHERE id = :id", id=row["id"]) == [("cancelled", 0)]
     assert true_ups(sale, deal)["buyer"]["lines"] == []
     ties(sale)
+    finance = sale.api.as_(sale.people.finance)
+    alone = finance.ok("GET", f"/deals/{deal['id']}/reconciliation")
+    assert (alone["rows"], alone["agrees"], minor(alone["difference"])) == ([], True, 0)
+    assert [row["difference"] for row in finance.ok("GET", "/reconciliation")["items"]] == [alone["difference"]]
 
 
 def test_instalments_and_set_off_exclude_each_other(sale):
