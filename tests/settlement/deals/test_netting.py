@@ -135,6 +135,8 @@ def test_a_deal_that_comes_to_nothing_leaves_nothing_in_the_register(sale):
     assert true_ups(sale, deal)["buyer"]["lines"] == []
     ties(sale)
     finance = sale.api.as_(sale.people.finance)
+    figures = {row["figure"]: row["amount"] for row in finance.ok("GET", f"/deals/{deal['id']}/figures")["items"]}
+    assert (minor(figures["adjustments"]), minor(figures["adjustments_paid"])) == (0, 0)
     alone = finance.ok("GET", f"/deals/{deal['id']}/reconciliation")
     assert (alone["rows"], alone["agrees"], minor(alone["difference"])) == ([], True, 0)
     assert [row["difference"] for row in finance.ok("GET", "/reconciliation")["items"]] == [alone["difference"]]
