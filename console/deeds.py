@@ -22,6 +22,7 @@ K = TypeVar("K", bound=enum.StrEnum)
 FORM_BYTES_MAX: Final = 16 * 1024
 
 ADVICE: Final = {
+    "case_went_back": mark("The case is the seller's again: its borrower is not told of the transfer any more."),
     "delivered_before_sent": mark("A notice arrives on the day it was sent or later. Correct the date."),
     "document_unknown": mark("The paper has to be a PDF, a PNG or a JPEG. Choose another file."),
     "does_not_match": mark(

@@ -63,8 +63,8 @@ def propose_adjustment(
     `collections`: each case with what the seller collected on it. `price`: `amount`, above zero back to the buyer,
     shared by price. `removal`, `repurchase`: the cases that go back, with what the buyer collected on each meanwhile.
     Before the distribution only collections, where the terms set them off against the balance. Raises `DealNotFound`,
-    `NotDistributed`, `NetsTooMuch`, `DecidedByPerson`, `UnknownCase`, `CaseReturned`, `AdjustmentEmpty`,
-    `WarrantyOver`, `CurrencyMismatch`.
+    `NotDistributed`, `NetsTooMuch`, `TermsUndecided`, `DecidedByPerson`, `UnknownCase`, `CaseReturned`,
+    `AdjustmentEmpty`, `WarrantyOver`, `CurrencyMismatch`.
     """
     if actor.user_id is None:
         raise DecidedByPerson
@@ -194,7 +194,8 @@ def decide_adjustment(
 
     Cases of a removal or repurchase are the seller's again at once. Collections of a deal whose balance is open pay
     some of it (`settlement.netting`). Raises `AdjustmentNotFound`, `SamePersonDecides`, `DecidedByPerson`,
-    `NotDistributed` between payment and distribution, `NetsTooMuch`, `IllegalMove` (also for a case not sold yet).
+    `NotDistributed` between payment and distribution, `NetsTooMuch`, `TermsUndecided`, `IllegalMove` (also for a case
+    not sold yet).
     """
     found = session.get(Adjustment, adjustment_id)
     if found is None:

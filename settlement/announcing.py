@@ -72,7 +72,7 @@ def _tell_card(session: Session, kind: str, payload: Mapping[str, Any], at: date
     registration = auctions.require_registration(session, uuid.UUID(payload["registration_id"]))
     subject = payload.get("card_dispute_id") or payload["card_payment_id"]
     data = _plain(payload) | {"listing_id": str(registration.listing_id), "bidder": registration.bidder_code}
-    key = f"{kind}:{subject}:{payload.get('state', payload.get('received_minor', ''))}"
+    key = f"{kind}:{subject}:{payload.get('state', '')}:{payload.get('since', '')}"
     _tell(session, kind, key=key, data=data, concerned=(registration.organisation_id,), at=at)
 
 

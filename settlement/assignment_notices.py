@@ -196,13 +196,16 @@ def send(
     actor: Actor,
     at: datetime,
 ) -> AssignmentNotice:
-    """Record that a notice was sent; raise as `get_notice`, `IllegalMove`, `CaseWentBack`."""
+    """Record that a notice was sent; raise as `get_notice`, `IllegalMove`, `CaseWentBack`.
+
+    Sent again, it is not proven by the paper of the first time any more; that file stays.
+    """
     row = _lock(session, notice_id, actor=actor)
     NOTICE.move(row.state, "send")
     gone = _gone(row.deal_id).where(AdjustmentCase.case_id == row.case_id)
     if row.kind is NoticeKind.ASSIGNMENT and session.scalars(gone).first() is not None:
         raise CaseWentBack(row.case_key)
-    row.channel, row.sent_on, row.proof = channel, on, proof
+    row.channel, row.sent_on, row.proof, row.proof_file_id = channel, on, proof, None
     audit.transition(session, row, "send", lifecycle=NOTICE, actor=actor, at=at, reason=proof)
     session.flush()
     return row
@@ -250,11 +253,11 @@ def keep_proof(
 
     Raises as `get_notice`, `NotSentYet`, and `DocumentUnknown` for what is no PDF, PNG or JPEG.
     """
-    row = _lock(session, notice_id, actor=actor)
-    if row.state is NoticeState.WRITTEN:
+    if get_notice(session, notice_id=notice_id, actor=actor).state is NoticeState.WRITTEN:
         raise NotSentYet
     media_type, store = payer_documents.media_type_of(content), runtime.current().files
     kept = files.store(session, store, content=content, name=name, media_type=media_type, actor=actor, at=at)
+    row = _lock(session, notice_id, actor=actor)  # only now: the store may be far away
     row.proof_file_id = kept.id
     session.flush()
     audit.record(session, actor=actor, at=at, subject=row, verb="prove", after={"sha256": kept.sha256})
@@ -271,7 +274,7 @@ def read_proof(session: Session, *, notice_id: uuid.UUID, actor: Actor, at: date
     return kept, runtime.current().files.get(kept.sha256)
 
 
-HEADINGS: Final = ("case", "state", "written", "channel", "sent_on", "delivered_on", "proof", "proof_kept")
+HEADINGS: Final = ("case", "kind", "state", "written", "channel", "sent_on", "delivered_on", "proof", "proof_kept")
 MAX_ROWS: Final = 100_000
 """Notices of one file, in the order of their cases."""
 
@@ -283,6 +286,7 @@ def table(session: Session, *, deal_id: uuid.UUID, actor: Actor) -> list[list[An
     return [
         [
             row.case_key,
+            row.kind.value,
             row.state.value,
             row.written_at.isoformat(),
             row.channel and row.channel.value,
@@ -291,7 +295,7 @@ def table(session: Session, *, deal_id: uuid.UUID, actor: Actor) -> list[list[An
             row.proof,
             "yes" if row.proof_file_id else "no",
         ]
-        for row in session.scalars(query.order_by(AssignmentNotice.case_key).limit(MAX_ROWS))
+        for row in session.scalars(query.order_by(AssignmentNotice.case_key, AssignmentNotice.id).limit(MAX_ROWS))
     ]
 
 

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from auctions import service as auctions
 from marketplace import audit, db, outbox
 from marketplace.actor import SYSTEM
+from marketplace.clock import format_instant
 from settlement import card_client, card_payments, card_returns, deposits, ledger, payments
 from settlement.card_client import DisputeSeen
 from settlement.card_models import CardDispute, CardPayment
@@ -43,8 +44,7 @@ def record_dispute(session: Session, look: Look, *, outcome: DisputeSeen, at: da
         audit.transition(session, row, verb, lifecycle=CARD_DISPUTE, actor=SYSTEM, at=at, reason=outcome.status)
         row.closed_at = None if row.state is CardDisputeState.OPEN else at
         _post_step(session, row, payment, at=at)
-        event = CardDisputeChanged(row.id, payment.registration_id, row.state.value)
-        outbox.publish(session, event, at=at)
+        _announce(session, row, payment, at=at)
     session.flush()
 
 
@@ -71,8 +71,13 @@ def _row_of(session: Session, payment: CardPayment, seen: DisputeSeen, *, at: da
     session.flush()
     audit.record(session, actor=SYSTEM, at=at, subject=row, verb="open", after={"amount": str(row.amount)})
     _block(session, row, payment, at=at)
-    outbox.publish(session, CardDisputeChanged(row.id, payment.registration_id, row.state.value), at=at)
+    _announce(session, row, payment, at=at)
     return row
+
+
+def _announce(session: Session, row: CardDispute, payment: CardPayment, *, at: datetime) -> None:
+    event = CardDisputeChanged(row.id, payment.registration_id, row.state.value, format_instant(at))
+    outbox.publish(session, event, at=at)
 
 
 def _post_step(session: Session, row: CardDispute, payment: CardPayment, *, at: datetime) -> None:

@@ -76,7 +76,10 @@ class ThirdPartyClaim(Base):
 
 
 class DealPart(Base):
-    """A part of a deal's proceeds: number 1 with the closing, the others released from the holdback by two persons."""
+    """A part of a deal's proceeds: with the closing, with an instalment, or released from the holdback by two persons.
+
+    An instalment's part has the id of its `DealInstalment`; number 1 comes by the closing or the first instalment.
+    """
 
     __tablename__ = "deal_parts"
     id: Mapped[uuid.UUID] = key()

@@ -100,12 +100,13 @@ class CardPaymentReceived(Event):
 
 @dataclass(frozen=True, slots=True)
 class CardDisputeChanged(Event):
-    """A card payment is contested, or the contest has ended; `state` as of then."""
+    """A card payment is contested, or the contest has ended; `state` as of `since`, an instant in RFC 3339."""
 
     name: ClassVar[str] = "card_dispute.changed"
     card_dispute_id: uuid.UUID
     registration_id: uuid.UUID
     state: str
+    since: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,7 +90,8 @@ _ROWS: Final = {
     " CASE WHEN c.against_balance THEN 'balance' WHEN c.statement_line_id IS NULL THEN 'holdback'"
     " ELSE 'bank line ' || c.statement_line_id END AS label,"
     " c.amount_minor * sign(a.amount_minor) AS minor"
-    " FROM adjustment_covers c JOIN adjustments a ON a.id = c.adjustment_id WHERE a.deal_id = :deal_id",
+    " FROM adjustment_covers c JOIN adjustments a ON a.id = c.adjustment_id"
+    " WHERE a.deal_id = :deal_id AND a.state <> 'cancelled'",
 }
 """Rows of each figure: (kind, id, label, minor units). Adjustments: above zero the seller owes the buyer."""
 

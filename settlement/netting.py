@@ -6,7 +6,7 @@ stay as they are. The register holds it as any other collections (`settlement.ad
 """
 
 import uuid
-from datetime import datetime
+from datetime import date, datetime
 from typing import Final
 
 from sqlalchemy import select
@@ -16,14 +16,16 @@ from marketplace import audit, db
 from marketplace.actor import Actor
 from marketplace.clock import local_date
 from marketplace.money import Money
-from settlement import closings, deals, ledger, notice_views, notices, own_accounts, sold
+from settlement import closings, deals, ledger, notice_views, notices, sold
 from settlement.closing_models import Adjustment, AdjustmentCover
 from settlement.deal_models import Deal
 from settlement.domain import ledger as books
 from settlement.domain.adjustments import ADJUSTMENT, AdjustmentKind, AdjustmentState, NetsTooMuch, Stand
 from settlement.domain.closing import CollectionsRule
 from settlement.domain.deal import OPEN_FOR_PAYMENT, ZONE
+from settlement.domain.decisions import TermsUndecided
 from settlement.domain.notices import NoticePurpose
+from settlement.notice_models import PaymentNotice
 
 SOURCE: Final = "collections.netted"
 """Source of the entry by which collections pay some of a balance."""
@@ -41,7 +43,12 @@ def stands_of(session: Session, deal: Deal) -> dict[str, Stand]:
 
 
 def check(session: Session, deal: Deal, *, minor: int) -> None:
-    """Refuse to set off nothing, more than is due, or more than the seller is paid at once (`NetsTooMuch`)."""
+    """Refuse to set off nothing, more than is due, or more than the seller is paid at once (`NetsTooMuch`).
+
+    While terms wait for a second person nothing is set off: it fixes the terms (`TermsUndecided`).
+    """
+    if closings.are_undecided(session, deal.id):
+        raise TermsUndecided
     closed = closings.close(session, deal, terms=closings.read_in_force(session, deal), cases=sold.cases(session, deal))
     allowed = min(deal.due.minor, sum(closed.first) - deal.netted_minor)
     if not 0 < minor <= allowed:
@@ -49,9 +56,9 @@ def check(session: Session, deal: Deal, *, minor: int) -> None:
 
 
 def set_off(session: Session, *, deal: Deal, row: Adjustment, actor: Actor, at: datetime) -> None:
-    """Let approved collections pay some of the balance; under the deal's lock. Raises `NetsTooMuch`.
+    """Let approved collections pay some of the balance; under the deal's lock. Raises as `check`.
 
-    The notice of the balance that stands is replaced by one of what is due now.
+    The notice of the balance that stands is replaced by one of what is due now, to the same account and day.
     """
     check(session, deal, minor=row.amount_minor)
     cover_id = db.new_id()
@@ -86,14 +93,26 @@ def set_off(session: Session, *, deal: Deal, row: Adjustment, actor: Actor, at: 
 
 
 def _ask_anew(session: Session, deal: Deal, *, actor: Actor, at: datetime) -> None:
-    """Replace the notice of the whole balance; instalments that were agreed stay as they are."""
+    """Replace the notice of the whole balance by one on the same terms; instalments that were agreed stay."""
     standing = notice_views.standing(session, deal.reference)
     if any(one.purpose is not NoticePurpose.BALANCE for one in standing):
         return
     for one in standing:
         notices.cancel(session, notice_id=one.id, reason="collections are set off", actor=actor, at=at)
-    if standing and deal.due and own_accounts.oldest_of(session, currency=deal.currency) is not None:
-        notices.issue_for_deal(session, deal_id=deal.id, parts=(), terms=notices.Terms(), actor=actor, at=at)
+    if standing and deal.due:
+        terms = _terms_again(standing[-1], today=local_date(at, ZONE))
+        notices.issue_for_deal(session, deal_id=deal.id, parts=(), terms=terms, actor=actor, at=at)
+
+
+def _terms_again(row: PaymentNotice, *, today: date) -> notices.Terms:
+    """Where, with or without a cent tail, and until when a notice is paid; a day that has passed is said anew."""
+    later = row.due_on >= today
+    return notices.Terms(
+        cent_tail=row.tail_minor > 0,
+        own_account_id=row.own_account_id,
+        due_on=row.due_on if later else None,
+        expires_on=row.expires_on if later else None,
+    )
 
 
 def undo(session: Session, *, deal_id: uuid.UUID, actor: Actor, at: datetime, reason: str) -> None:

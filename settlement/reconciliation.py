@@ -84,8 +84,9 @@ class Reconciliation:
 
     @property
     def difference(self) -> Money:
-        """The largest difference, signed; zero when everything agrees."""
-        return max((row.difference for row in self.rows), key=lambda money: abs(money.minor))
+        """The largest difference, signed; zero when all agree, and of a cancelled deal, which has no figures."""
+        none = Money.zero(self.deal.deal.currency)
+        return max((row.difference for row in self.rows), key=lambda money: abs(money.minor), default=none)
 
 
 @dataclass(frozen=True, slots=True)

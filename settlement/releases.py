@@ -16,7 +16,7 @@ from marketplace.actor import Actor
 from settlement import deals, default_policies, deposits
 from settlement.deal_models import Deal
 from settlement.default_models import Forfeiture
-from settlement.domain.deal import DealState
+from settlement.domain.deal import OPEN_FOR_PAYMENT, DealState
 
 _SIGNED: Final = frozenset({DealState.SIGNED, DealState.READY, DealState.DISTRIBUTED, DealState.SETTLED})
 _LIVE: Final = frozenset(
@@ -80,11 +80,14 @@ def release_bidder(
 def release_late(session: Session, *, registration_id: uuid.UUID, actor: Actor, at: datetime) -> None:
     """Give back what is held again for a registration whose listing is over for it, however it ended.
 
-    Who defaulted in it gets nothing by itself: what its default cost is a person's decision.
+    Who defaulted in it gets nothing by itself: what its default cost is a person's decision. Nor does the winner while
+    it owes some of its price, signed or not.
     """
     registration = auctions.require_registration(session, registration_id)
     lost = select(Forfeiture.id).where(Forfeiture.registration_id == registration_id)
-    if is_over(session, registration) and session.scalars(lost.limit(1)).first() is None:
+    owed = select(Deal.id).where(Deal.registration_id == registration_id, Deal.state.in_(OPEN_FOR_PAYMENT))
+    stays = any(session.scalars(query.limit(1)).first() is not None for query in (lost, owed))
+    if is_over(session, registration) and not stays:
         _release_held(session, registration_id, registration.currency, reason="not awarded", actor=actor, at=at)
 
 

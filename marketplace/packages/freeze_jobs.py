@@ -4,6 +4,7 @@ import uuid
 from datetime import date, datetime
 from typing import Any, Final
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from marketplace import audit, jobs
@@ -12,6 +13,7 @@ from marketplace.cases import service as cases
 from marketplace.cases.domain.criteria import Criteria
 from marketplace.errors import Conflict
 from marketplace.jobs import Job, Progress
+from marketplace.packages.domain.package import PACKAGE
 from marketplace.packages.freezing import freeze_package, may_freeze
 from marketplace.packages.models import Package
 
@@ -37,11 +39,12 @@ def ask_freeze(
     Raises at once what can be seen at once: `NotFound`, `IllegalMove`, `CutOffOfTheFuture`, `FreezeUnderWay`; the rest
     as `freeze_package` does, or as the job's problem.
     """
+    waiting = _under_way(session, package_id, cut_off_on=cut_off_on, actor=actor)
+    if waiting is not None:
+        return waiting
     package = may_freeze(session, package_id, cut_off_on=cut_off_on, actor=actor, at=at)
-    waiting = session.get(Job, package.job_id) if package.job_id is not None else None
-    if waiting is not None and waiting.finished_at is None:
-        if waiting.arguments["cut_off_on"] != cut_off_on.isoformat():
-            raise FreezeUnderWay(waiting.id, waiting.arguments["cut_off_on"])
+    waiting = _under_way(session, package_id, cut_off_on=cut_off_on, actor=actor)
+    if waiting is not None:
         return waiting
     criteria = Criteria.of_document(package.criteria)
     fitting = cases.count_open(
@@ -60,6 +63,22 @@ def ask_freeze(
     package.job_id = job.id
     audit.record(session, actor=actor, at=at, subject=package, verb="ask_freeze", after={"job_id": str(job.id)})
     session.flush()
+    return job
+
+
+def _under_way(session: Session, package_id: uuid.UUID, *, cut_off_on: date, actor: Actor) -> Job | None:
+    """Return the job that freezes a draft of the actor's, None when there is none; raise `FreezeUnderWay`.
+
+    Asked without the lock of the package, which the job has for as long as it works, and again with it.
+    """
+    mine = (Package.id == package_id, Package.organisation_id == actor.organisation_id)
+    job = session.scalars(
+        select(Job)
+        .join(Package, Package.job_id == Job.id)
+        .where(*mine, Package.state == PACKAGE.initial, Job.finished_at.is_(None))
+    ).one_or_none()
+    if job is not None and job.arguments["cut_off_on"] != cut_off_on.isoformat():
+        raise FreezeUnderWay(job.id, job.arguments["cut_off_on"])
     return job
 
 

@@ -65,7 +65,7 @@ def test_a_notice_goes_its_way_with_its_proof(settled, people, visit, api):
     assert (read.data, read.mimetype) == (PDF, "application/pdf")
     assert api.as_(people.other_buyer).post(f"/assignment-notices/{notice}/proof-paper").status_code == 404
     csv = api.as_(people.seller).get(f"/deals/{deal['id']}/assignment-notices/export.csv").data.decode()
-    assert csv.startswith("case,state,written,channel,sent_on,delivered_on,proof,proof_kept\n")
+    assert csv.startswith("case,kind,state,written,channel,sent_on,delivered_on,proof,proof_kept\n")
     assert "delivered," in csv
     assert ",courier,2026-03-04,2026-03-05,signed by himself,yes\n" in csv
     assert api.as_(people.seller).get(f"/deals/{deal['id']}/assignment-notices/export.xlsx").data[:2] == b"PK"

@@ -45,6 +45,19 @@ def test_many_cases_are_frozen_by_a_job_with_its_progress(api, people, deliver, 
     assert frozen["actor_user_id"] == str(people.seller.actor.user_id), "who asked, not the machine"
 
 
+def test_asked_again_while_the_job_works_the_answer_does_not_wait_for_it(
+    deliver, package, freeze, sessions, few
+) -> None:
+    """The job holds the package's row from its first moment to its last."""
+    deliver(demo_tape.make_tape(COUNT))
+    made = package()
+    asked = freeze(made, status=202)
+    with sessions.begin() as worker:
+        worker.execute(text("SELECT 1 FROM packages FOR UPDATE"))
+        assert freeze(made, status=202) == asked
+        assert freeze(made, status=409, cut_off_on="2026-01-30")["code"] == "freeze_under_way"
+
+
 def test_a_job_freezes_what_a_request_freezes(api, people, deliver, package, freeze, work, running, few) -> None:
     """The same cases, header and tape by either way."""
     deliver(demo_tape.make_tape(COUNT))

@@ -74,6 +74,21 @@ def test_lost_and_then_won_after_all(cards) -> None:
     assert cards.clearing() == []
 
 
+def test_every_turn_of_a_dispute_is_a_fact_of_its_own(cards) -> None:
+    """An inquiry that was closed may become a dispute: the deposit is blocked once more."""
+    mine = cards.registration()
+    payment = cards.paid(mine)
+    made = cards.stripe.dispute(payment["intent_id"], inquiry=True)
+    cards.deliver()
+    for status in ("warning_closed", "needs_response"):
+        cards.clock.advance(minutes=1)
+        cards.stripe.end_dispute(made["id"], status)
+        cards.deliver()
+    facts = cards.sql("SELECT payload FROM outbox_events WHERE name = 'card_dispute.changed' ORDER BY id")
+    assert [row.payload["state"] for row in facts] == ["open", "won", "open"]
+    assert len({row.payload["since"] for row in facts}) == len(facts)
+
+
 def test_a_refund_that_was_not_sent_makes_way_for_the_dispute(cards) -> None:
     mine = cards.registration()
     payment = cards.paid(mine)

@@ -5,6 +5,7 @@ import io
 import pypdf
 import pytest
 
+from tests.console.conftest import Visitor
 from tests.settlement.deals.test_adjustments import approve, propose
 
 BODY = {"channel": "registered_mail", "on": "2026-03-03", "proof": "EMS 1"}
@@ -54,6 +55,20 @@ def test_a_notice_is_sent_comes_back_is_sent_again_and_delivered_with_proof(sale
     assert (done["state"], done["delivered_on"]) == ("delivered", "2026-03-11")
     path = f"/deals/{done['deal_id']}/assignment-notices"
     assert [row["id"] for row in seller.ok("GET", path, query_string={"state": "delivered"})["items"]] == [done["id"]]
+
+
+def test_the_paper_of_a_sending_that_came_back_proves_nothing_of_the_next(sale):
+    _, notices = written(sale)
+    seller = sale.api.as_(sale.people.seller)
+    at = f"/assignment-notices/{notices['LN1']['id']}"
+    seller.ok("POST", f"{at}/send", json=BODY)
+    paper = {"data": {"file": (io.BytesIO(b"%PDF-1.7 receipt"), "receipt.pdf")}, "content_type": "multipart/form-data"}
+    assert seller.ok("POST", f"{at}/proof", **paper)["proof_file_id"] is not None
+    seller.ok("POST", f"{at}/return", json={"reason": "moved away"})
+    again = seller.ok("POST", f"{at}/send", json={**BODY, "on": "2026-03-10", "proof": "EMS 2"})
+    assert again["proof_file_id"] is None
+    assert seller.post(f"{at}/proof-paper").status_code == 404
+    assert sale.sql("SELECT count(*) FROM stored_files WHERE name = 'receipt.pdf'") == [(1,)]
 
 
 @pytest.mark.parametrize("who", ["other_buyer", "other_seller"])
@@ -108,4 +123,9 @@ def test_a_borrower_that_was_told_is_told_of_the_way_back_and_another_one_nothin
     paper = seller.post(f"/assignment-notices/{back['id']}/paper").data
     text = pypdf.PdfReader(io.BytesIO(paper)).pages[0].extract_text()
     assert "债权回转通知书" in text
+    table = seller.get(f"{path}/export.csv").data.decode()
+    told = [line.split(",")[1:3] for line in table.splitlines() if line.startswith("LN1,")]
+    assert told == [["assignment", "delivered"], ["reassignment", "written"]]
+    page = Visitor(sale.api.app, sale.people.seller.token, "zh").get(path)
+    assert page.text.count("债权回转通知书") == 1
     assert send_and_deliver(sale, back)["state"] == "delivered"

@@ -5,7 +5,7 @@ from sqlalchemy import text
 
 from auctions.domain.awards import FailureCause
 from marketplace.actor import SYSTEM
-from settlement import releases
+from settlement import deposits, releases
 from tests.settlement.deals.test_defaults import DEPOSIT, fail, queue
 
 EVERYBODY = {"buyer", "other_buyer", "third_buyer"}
@@ -47,6 +47,29 @@ def test_of_a_sale_only_the_losers_goes_back_until_the_contract_is_signed(sale) 
     assert regain(sale) == {"third_buyer"}
     sale.sign()
     assert regain(sale) == {"third_buyer", "other_buyer"}
+
+
+def test_a_winners_stays_while_it_owes_some_of_the_price_though_both_have_signed(sale, monkeypatch) -> None:
+    sale.award()
+    sale.work()
+    sale.sign()
+    sale.work()
+    held, back = {sale.registrations[who] for who in ("buyer", "other_buyer")}, []
+    monkeypatch.setattr(deposits, "held", lambda *_, registration_id, **__: int(registration_id in held))
+    monkeypatch.setattr(deposits, "release", lambda *_, registration_id, **__: back.append(registration_id))
+    assert sale.deal()["state"] == "signed"
+
+    def regained() -> None:
+        with sale.sessions.begin() as session:
+            for one in sorted(held):
+                releases.release_late(session, registration_id=one, actor=SYSTEM, at=sale.clock.now())
+
+    regained()
+    assert back == [sale.registrations["other_buyer"]]
+    sale.pay_balance()
+    sale.work()
+    regained()
+    assert sale.registrations["buyer"] in back, "the price is paid: nothing needs it"
 
 
 def test_when_the_last_award_has_failed_everybodys_goes_back(sale) -> None:

@@ -111,6 +111,20 @@ def test_the_notice_of_the_balance_asks_for_what_is_due_now(sale):
     assert rows == [(DUE - 500_00,)]
 
 
+def test_the_notice_that_takes_its_place_is_paid_to_the_same_account_by_the_same_day(sale):
+    deal = opened(sale)
+    finance = sale.api.as_(sale.people.finance)
+    (first,) = finance.ok("GET", f"/payment-notices?deal_id={deal['id']}")["items"]
+    terms = {"due_on": "2026-03-20", "expires_on": "2026-04-30", "cent_tail": True, "reason": "more time"}
+    moved = finance.ok("POST", f"/payment-notices/{first['id']}/reissue", 201, json=terms)
+    netted(sale, deal, ("LN1", 500_00))
+    shown = finance.ok("GET", f"/payment-notices?deal_id={deal['id']}")["items"]
+    (now,) = (one for one in shown if one["status"] != "cancelled")
+    assert [now[name] for name in ("due_on", "expires_on")] == ["2026-03-20", "2026-04-30"]
+    assert now["account_number"] == moved["account_number"]
+    assert now["tail"]["amount"] != "0.00"
+
+
 def test_a_deal_that_comes_to_nothing_leaves_nothing_in_the_register(sale):
     deal = opened(sale)
     row = netted(sale, deal, ("LN1", 500_00))
@@ -120,6 +134,12 @@ def test_a_deal_that_comes_to_nothing_leaves_nothing_in_the_register(sale):
     assert sale.sql("SELECT state, covered_minor FROM adjustments WHERE id = :id", id=row["id"]) == [("cancelled", 0)]
     assert true_ups(sale, deal)["buyer"]["lines"] == []
     ties(sale)
+    finance = sale.api.as_(sale.people.finance)
+    figures = {row["figure"]: row["amount"] for row in finance.ok("GET", f"/deals/{deal['id']}/figures")["items"]}
+    assert (minor(figures["adjustments"]), minor(figures["adjustments_paid"])) == (0, 0)
+    alone = finance.ok("GET", f"/deals/{deal['id']}/reconciliation")
+    assert (alone["rows"], alone["agrees"], minor(alone["difference"])) == ([], True, 0)
+    assert [row["difference"] for row in finance.ok("GET", "/reconciliation")["items"]] == [alone["difference"]]
 
 
 def test_instalments_and_set_off_exclude_each_other(sale):
@@ -134,3 +154,18 @@ def test_postgresql_itself_counts_what_was_set_off(sale):
     opened(sale)
     with pytest.raises(DBAPIError), sale.sessions.begin() as session:
         session.connection().exec_driver_sql("UPDATE deals SET netted_minor = price_minor")
+
+
+def test_nothing_is_set_off_while_terms_wait_for_a_second_person(sale):
+    """It would fix the terms, so that nobody could decide on those that wait, and the price would never be shared."""
+    deal = opened(sale)
+    early = propose(sale, deal, "collections", cases=[("LN1", 500_00)])
+    terms = propose_terms(sale, TERMS)
+    refused = decide(sale, "adjustments", early)
+    assert (refused.status_code, refused.get_json()["code"]) == (409, "closing_terms_undecided")
+    other = propose(sale, deal, "collections", cases=[("LN2", 1_00)], status=409)
+    assert other["code"] == "closing_terms_undecided"
+    assert decide(sale, "closing-terms", terms, "reject").status_code == 200
+    approve(sale, early)
+    sale.sign()
+    assert pay(sale, DUE - 500_00)["state"] == "settled"

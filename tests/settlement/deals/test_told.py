@@ -32,8 +32,7 @@ TOLD = {
     "award.failed": OWN, "award.released": OWN,
     "deal.opened": OWN, "deal.payment_received": OWN, "deal.payment_taken_back": OWN, "deal.paid": OWN,
     "deal.party_signed": OWN, "deal.contract_signed": OWN, "deal.ready": OWN, "deal.distributed": OWN,
-    "deal.settled": OWN, "deal.cancelled": OWN, "deal.proceeds_recorded": set(),
-    "deal.distribution_due": set(),
+    "deal.settled": OWN, "deal.cancelled": OWN, "deal.proceeds_recorded": set(), "deal.distribution_due": set(),
     "payment_order.settled": MONEY, "payment_order.failed": MONEY, "payment_order.returned": MONEY,
     "card_payment.received": MONEY, "card_dispute.changed": MONEY,
     "deposit.release_overdue": {"operator"},
@@ -167,3 +166,21 @@ def test_nothing_told_before_a_sealed_end_counts_attempts(listening, format_):
         for party, body in tell(listening, kind).items():
             assert not [value for value in body["data"].values() if isinstance(value, int)], (kind, party)
             assert not {"number", "sequence", "price", "leader", "accepted"} & set(body["data"]), (kind, party)
+
+
+def test_a_dispute_that_opens_again_is_told_again(listening):
+    kind = "card_dispute.changed"
+    (teller,) = (one for one in SUBSCRIPTIONS if one.event == kind)
+    first = announced(listening, kind)
+    turns = [("open", "2026-03-02T09:00:00Z"), ("won", "2026-03-03T09:00:00Z"), ("open", "2026-03-04T09:00:00Z")]
+    for state, since in turns * 2:
+        with listening.sessions.begin() as session:
+            teller.handler(session, {**first, "state": state, "since": since}, listening.clock.now())
+    rows = listening.sql(
+        "SELECT m.body FROM webhook_messages m JOIN webhook_endpoints e ON e.id = m.endpoint_id"
+        " WHERE m.kind = :kind AND e.organisation_id = :who ORDER BY m.id",
+        kind=kind,
+        who=listening.people.buyer.organisation_id,
+    )
+    told = [json.loads(row.body)["data"] for row in rows]
+    assert [(one["state"], one["since"]) for one in told] == turns
