@@ -131,6 +131,15 @@ def test_whoever_holds_a_token_is_asked_anew(stage, running, request):
     assert bid(people.other_buyer, "115000.00", "d").status == 201
 
 
+def test_what_is_remembered_holds_no_entries(arena):
+    arena.open()
+    arena.bid("A", 100)
+    arena.bid("B", 110, key="b")
+    arena.bid("B", 110, key="b")
+    known = entering._remembered[arena.auction_id]
+    assert (known.accepted, known.earlier, len(known.seats)) == ({}, {}, 2)
+
+
 @pytest.fixture
 def meanwhile(monkeypatch):
     """What is committed elsewhere between the look and the lock."""
