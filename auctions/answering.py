@@ -6,9 +6,8 @@ from typing import Any
 
 from auctions import log, refusals
 from auctions.domain import proofs
-from auctions.domain.formats import Answer
 from auctions.domain.proofs import Draft, SignedReceipt
-from auctions.judging import Acceptance, Decision, Refusal, Room
+from auctions.judging import Acceptance, Decision, Refusal, Room, Turned
 from auctions.receipts import Receipt
 from auctions.refusals import BidRefused
 from marketplace.errors import Failure
@@ -35,8 +34,8 @@ class Decided:
         if self.room is None:
             return [one for one in self.decisions if isinstance(one, Failure)]
         told = _Told(self.room, self.written)
-        refused = iter(told.refused([one for one in self.decisions if isinstance(one, Refusal)]))
-        return [next(refused) if isinstance(one, Refusal) else told.answer(one) for one in self.decisions]
+        refused = iter(told.refused([one for one in self.decisions if isinstance(one, Refusal | Turned)]))
+        return [next(refused) if isinstance(one, Refusal | Turned) else told.answer(one) for one in self.decisions]
 
 
 class _Told:
@@ -49,35 +48,42 @@ class _Told:
         self._documents: dict[tuple[Any, ...], dict[str, Any]] = {}
         self._receipts: dict[int, Receipt] = {}
 
-    def refused(self, those: Sequence[Refusal]) -> list[BidRefused]:
+    def refused(self, those: Sequence[Refusal | Turned]) -> list[Failure]:
         """Return refusals with their receipts, all of them under one signature."""
         if not those:
             return []
         room = self._room
         drafts = [self._draft(one) for one in those]
         signed = proofs.sign(room.signer, drafts, alone=room.sealed or room.standing.sealed)
-        return [self._failure(one).with_receipt(proof.document) for one, proof in zip(those, signed, strict=True)]
+        return [
+            refusals.with_receipt(self._failure(one), proof.document) for one, proof in zip(those, signed, strict=True)
+        ]
 
-    def _draft(self, one: Refusal) -> Draft:
+    def _draft(self, one: Refusal | Turned) -> Draft:
         room = self._room
         return log.draft(
             room.head,
             one.event,
-            self._answer_document(one.answer),
+            self._answer_document(one),
             one.standing,
             key_digest=one.case.attempt.digest,
             key_id=room.signer.key_id,
             chained=False,
         )
 
-    def _answer_document(self, answer: Answer) -> dict[str, Any]:
+    def _answer_document(self, one: Refusal | Turned) -> dict[str, Any]:
+        if isinstance(one, Turned):
+            return {"accepted": False, "code": one.failure.code}
+        answer = one.answer
         same = (answer.code, answer.minimum_next)
         found = self._documents.get(same)
         if found is None:
             found = self._documents[same] = log.answer_document(answer, self._room.row.currency)
         return found
 
-    def _failure(self, one: Refusal) -> BidRefused:
+    def _failure(self, one: Refusal | Turned) -> Failure:
+        if isinstance(one, Turned):
+            return one.failure
         answer, at = one.answer, one.event.at
         assert answer.code is not None
         same = (answer.code, answer.minimum_next, at)

@@ -27,7 +27,7 @@ from auctions.domain.formats import AttemptKind, RefusalCode, Standing
 from auctions.domain.proofs import SignedReceipt
 from auctions.eligibility import Seat
 from auctions.entering import Entered
-from auctions.judging import Case, Decision, Refusal, Room
+from auctions.judging import Case, Decision, Refusal, Room, Turned
 from auctions.plays import Live
 from auctions.receipts import Attempt, Receipt
 from marketplace import db, runtime
@@ -112,7 +112,9 @@ def _is_final(decision: Decision | None) -> bool:
     """Whether attempts that are accepted before this one cannot change what the look decided of it."""
     if isinstance(decision, Refusal):
         return decision.answer.code in _FINAL
-    return decision is not None and not isinstance(decision, refusals.ConfirmationRequired | refusals.TooFast)
+    if isinstance(decision, Turned):
+        return not isinstance(decision.failure, refusals.ConfirmationRequired | refusals.TooFast)
+    return decision is not None
 
 
 def _tell_the_end(looked: Standing, final: Room, cases: Iterable[Case], found: list[Decision | None]) -> None:

@@ -16,7 +16,7 @@ from auctions.eligibility import Seat
 from auctions.log import Deed, Entry, Head
 from auctions.plays import Live
 from auctions.receipts import Attempt, Receipt
-from marketplace.errors import Failure
+from marketplace.errors import Failure, Invalid
 from marketplace.idempotency import IdempotencyKeyReused
 from marketplace.money import MAX_MINOR, CurrencyMismatch, InvalidAmount, Money
 
@@ -45,6 +45,19 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
+class Turned:
+    """A bidder turned away although the rules of the auction would not refuse it, and the standing then.
+
+    It may not bid, is too fast, has to confirm, or used its key for something else.
+    """
+
+    case: Case
+    event: Event
+    failure: Failure
+    standing: Standing
+
+
+@dataclass(frozen=True, slots=True)
 class Acceptance:
     """An attempt that was accepted; `entry` is to be written. A repetition in the same batch gets the same."""
 
@@ -54,7 +67,7 @@ class Acceptance:
     entry: Entry
 
 
-Decision = Receipt | Failure | Refusal | Acceptance
+Decision = Receipt | Failure | Refusal | Turned | Acceptance
 """What becomes of an attempt: a receipt that it got before, a failure, or what its signed answer is made of."""
 
 
@@ -81,10 +94,10 @@ class Room:
 
 def judge(room: Room, case: Case) -> Decision | None:
     """Decide one attempt; None when it may be accepted, which only the lock decides."""
+    seat = room.seats.get(case.attempt.actor.organisation_id.int)
+    if seat is None:
+        return refusals.NotRegistered()
     try:
-        seat = room.seats.get(case.attempt.actor.organisation_id.int)
-        if seat is None:
-            raise refusals.NotRegistered
         earlier = _earlier(room, case, seat)
         if earlier is not None:
             return earlier
@@ -92,7 +105,16 @@ def judge(room: Room, case: Case) -> Decision | None:
             raise seat.barred
         return _by_the_rules(room, case, seat)
     except Failure as failure:
+        return _turned(room, case, seat, failure)
+
+
+def _turned(room: Room, case: Case, seat: Seat, failure: Failure) -> Turned | Failure:
+    """Return how a bidder is turned away; what is no attempt of this auction is not signed."""
+    try:
+        _readable(room, case.attempt)
+    except Invalid:
         return failure
+    return Turned(case, _event(room, case.attempt, seat), failure, room.standing)
 
 
 def _earlier(room: Room, case: Case, seat: Seat) -> Receipt | Acceptance | None:
@@ -118,6 +140,7 @@ def _same(attempt: Attempt, kind: AttemptKind, amount: Money | None) -> bool:
 
 def _by_the_rules(room: Room, case: Case, seat: Seat) -> Refusal | Acceptance | None:
     """Refuse by the rules of the auction, else accept under the lock; None without it."""
+    _readable(room, case.attempt)
     event = _event(room, case.attempt, seat)
     refused = room.live.play.look(event) if room.row.outcome is None else plays.LATE
     if refused is not None:
@@ -129,18 +152,21 @@ def _by_the_rules(room: Room, case: Case, seat: Seat) -> Refusal | Acceptance | 
     return _accept(room, case, seat, event) if room.locked else None
 
 
-def _event(room: Room, attempt: Attempt, seat: Seat) -> Event:
-    """Return the attempt as the engine takes it; raise what no rule of the auction has to refuse."""
+def _readable(room: Room, attempt: Attempt) -> None:
+    """Raise what no rule of the auction has to refuse: it is no attempt of this auction."""
     amount = attempt.amount
     if not plays.takes(room.row, attempt.kind, amount=amount is not None, lots=bool(attempt.lots)):
         raise refusals.AttemptNotTaken(attempt.kind, plays.attempts_of(room.row))
-    minor = None
     if amount is not None:
-        minor = amount.minor
         if amount.currency != room.row.currency:
             raise CurrencyMismatch(amount.currency, room.row.currency)
-        if minor > LARGEST_MINOR:
+        if amount.minor > LARGEST_MINOR:
             raise InvalidAmount(amount.text, amount.currency)
+
+
+def _event(room: Room, attempt: Attempt, seat: Seat) -> Event:
+    """Return the attempt as the engine takes it."""
+    minor = None if attempt.amount is None else attempt.amount.minor
     if attempt.kind == AttemptKind.ACCEPT:
         return Event(room.at, attempt.kind, seat.bidder_code, seen=minor)
     return Event(room.at, attempt.kind, seat.bidder_code, minor or 0, lots=attempt.lots)

@@ -7,7 +7,7 @@ from typing import Any, Final
 from auctions.domain.formats import RefusalCode
 from auctions.domain.lifecycles import RegistrationState
 from marketplace.clock import format_instant
-from marketplace.errors import Conflict, Invalid, Refused, TooMany
+from marketplace.errors import Conflict, Failure, Invalid, Refused, TooMany
 from marketplace.money import Money
 
 
@@ -24,12 +24,13 @@ class BidRefused(Conflict):
             values["minimum_next"] = {"amount": minimum_next.text, "currency": minimum_next.currency}
         super().__init__(self.because + more, **values)
 
-    def with_receipt(self, receipt: dict[str, Any]) -> "BidRefused":
-        """Return the same refusal for another bidder, with its signed receipt: a batch has many of one reason."""
-        same = type(self).__new__(type(self), *self.args)
-        same.detail, same.errors = self.detail, self.errors
-        same.values = {**self.values, "receipt": receipt}
-        return same
+
+def with_receipt(refusal: Failure, receipt: dict[str, Any]) -> Failure:
+    """Return the same refusal for one bidder, with its signed receipt: a batch has many of one reason."""
+    same = type(refusal).__new__(type(refusal), *refusal.args)
+    same.detail, same.errors = refusal.detail, refusal.errors
+    same.values = {**refusal.values, "receipt": receipt}
+    return same
 
 
 class Suspended(BidRefused):

@@ -5,11 +5,12 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import text
 
-from auctions import bidding, plays, viewing
+from auctions import bidding, eligibility, plays, refusals, viewing
 from auctions.domain import proofs, proxy
 from auctions.steering import TooManyRemovals
 from marketplace.actor import SYSTEM
 from marketplace.errors import Failure
+from marketplace.money import Money
 from tests.auctions.arena import ENDS, MILLISECOND, OPENS, SECOND, parsed, rules
 from tests.auctions.arena import arena as arena  # noqa: PLC0414 - a fixture
 
@@ -122,6 +123,35 @@ def test_a_refusal_is_signed_too(arena):
         "accepted": False, "code": "below_start", "minimum_next": "100.00",
     }  # fmt: skip
     assert arena.log() == []
+
+
+def test_whoever_is_turned_away_gets_a_receipt_that_says_so(arena, monkeypatch):
+    """Too fast, far too much, the key of something else, not eligible: each is an attempt, and answered by a proof."""
+    arena.open(interval=1, confirm=100)
+    assert arena.bid("A", 100, key="a") == 1
+    assert arena.bid("B", 110) == 2
+    turned = [
+        arena.batch(arena.attempt("A", 120))[0], arena.batch(arena.attempt("C", 1000))[0],
+        arena.batch(arena.attempt("A", 120, key="a"))[0],
+    ]  # fmt: skip
+    monkeypatch.setattr(eligibility, "_barred", lambda _: refusals.DepositNotHeld())
+    turned += arena.batch(arena.attempt("A", 130), arena.attempt("B", 130))
+    codes = ["too_fast", "confirmation_required", "idempotency_key_reused", "deposit_not_held", "deposit_not_held"]
+    assert [one.code for one in turned] == codes
+    found = [one.values["receipt"] for one in turned]
+    assert [one["receipt"]["answer"] for one in found] == [{"accepted": False, "code": code} for code in codes]
+    assert [one["receipt"]["event"]["amount"] for one in found] == ["120.00", "1000.00", "120.00", "130.00", "130.00"]
+    assert found[3]["signature"] == found[4]["signature"]
+    assert found[3]["receipt"]["event"]["bidder"] != found[4]["receipt"]["event"]["bidder"]
+    assert len(arena.log()) == 2
+
+
+def test_what_is_no_attempt_of_the_auction_is_refused_without_a_receipt(arena, monkeypatch):
+    arena.open()
+    monkeypatch.setattr(eligibility, "_barred", lambda _: refusals.DepositNotHeld())
+    foreign = bidding.Attempt(arena.person("A").actor, "k", amount=Money(100, "USD"))
+    answer = arena.batch(foreign)[0]
+    assert (answer.code, "receipt" in answer.values) == ("deposit_not_held", False)
 
 
 def test_a_suspension_is_fair_and_nobody_bids_meanwhile(arena):
