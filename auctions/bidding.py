@@ -167,8 +167,8 @@ def _entered(session: Session, row: Any, cases: Sequence[Case], entered: Entered
 def _locked(session: Session, seen: Room, cases: Sequence[Case]) -> Room:
     """Lock the row and return the room of `cases` as it is then.
 
-    Seats are read again, by statements that see everything committed before the lock was taken; keys only if an entry
-    came in since the look.
+    Seats are read again, by statements that see everything committed before the lock was taken, and whoever has none
+    then has lost it; keys only if an entry came in since the look.
     """
     listing_id, organisations = seen.row.listing_id, _organisations(cases)
     locked = db.Asked(session, entering.LOCK, {"auction": seen.row.id})
@@ -182,8 +182,10 @@ def _locked(session: Session, seen: Room, cases: Sequence[Case]) -> Room:
     if parties.market_day(at) != parties.market_day(seen.at):
         asked = eligibility.ask_seats(session, listing_id=listing_id, organisations=organisations, at=at)
         seats = eligibility.seats_of(asked)
-    live = seen.live if row.head == seen.row.head else plays.live(row)
-    room = _room(session, row, live, seats={**seen.seats, **seats}, earlier={**seen.earlier, **earlier})
+    live = seen.live if plays.mark(row) == plays.mark(seen.row) else plays.live(row)
+    again = {organisation.int for organisation in organisations}
+    others = {number: seat for number, seat in seen.seats.items() if number not in again}
+    room = _room(session, row, live, seats={**others, **seats}, earlier={**seen.earlier, **earlier})
     room.locked = True
     return room
 

@@ -78,14 +78,15 @@ def _amount(case: Case) -> int:
 
 
 def remember(room: Room) -> None:
-    """Remember an auction as a batch leaves it, and whom it met there."""
+    """Remember an auction as a batch leaves it, and whom it met there; of the entries, which may be many, nothing."""
     plays.keep(room.row, room.head, room.live)
     known = _remembered.get(room.row.id)
+    seats = room.seats
     if known is not None and len(known.seats) < _SEATS_MOST:
-        room.seats = {**known.seats, **room.seats}
+        seats = {**known.seats, **seats}
     if known is None and len(_remembered) >= _AUCTIONS_MOST:
         _remembered.clear()
-    _remembered[room.row.id] = room
+    _remembered[room.row.id] = dataclasses.replace(room, seats=seats, earlier={}, accepted={})
 
 
 _remembered: Final[dict[uuid.UUID, Room]] = {}

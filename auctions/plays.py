@@ -126,6 +126,11 @@ def keep(row: Any, head: Head, kept: Live) -> None:
     _kept[row.id] = ((head.number, head.hash, row.rules_hash, row.reserve_minor), kept)
 
 
+def mark(row: Any) -> tuple[Any, ...]:
+    """Return what tells the standing of a row: its last entry, and its rules, which may change before the first."""
+    return row.number, row.head, row.rules_hash, row.reserve_minor
+
+
 @contextlib.contextmanager
 def borrowed(auction_id: uuid.UUID) -> Iterator[Live | None]:
     """Lend an auction as it was kept, to be looked at; None when it is not kept or somebody has it."""
@@ -140,7 +145,7 @@ def borrowed(auction_id: uuid.UUID) -> Iterator[Live | None]:
 def live(row: Any) -> Live:
     """Return the auction of a row, ready to be decided; without a text it stands before its first event."""
     known = _kept.pop(row.id, None)
-    if known is not None and known[0] == (row.number, row.head, row.rules_hash, row.reserve_minor):
+    if known is not None and known[0] == mark(row):
         return known[1]
     book = read_rules(row.rules, row.reserve_minor)
     if row.play is None:

@@ -165,6 +165,10 @@ class _Line:
             kept[_LINE] = {}
         self.wire = Wire(self.driver, kept[_LINE])
 
+    def is_gone(self) -> bool:
+        """Whether the connection was lost."""
+        return bool(self.driver.broken or self.driver.closed)
+
     def is_free(self) -> bool:
         """Whether the wire is up and in no transaction."""
         return self.wire is not None and not self.wire.begun
@@ -183,7 +187,7 @@ class _Line:
         try:
             yield
         except psycopg.Error as error:
-            gone = bool(self.driver.broken or self.driver.closed)
+            gone = self.is_gone()
             if gone:
                 self._connection.invalidate(error)
             dialect = self._connection.dialect
@@ -264,17 +268,35 @@ class Pipelines:
     @contextlib.contextmanager
     def __call__(self) -> Iterator[Session]:
         """Lend a session."""
-        session, ending = self._kept.pop() if self._kept else self._open()
+        session, ending = self._take() or self._open()
         try:
             yield session
         except BaseException:
+            line = session.info.get(_LINE)
+            gone = line is not None and line.is_gone()
             with contextlib.suppress(DBAPIError):
                 ending.close()
+            if gone:
+                self._drop()
             raise
         line = session.info.get(_LINE)
         if line is not None and line.is_free():
             self._kept.append((session, ending))
         else:
+            ending.close()
+
+    def _take(self) -> tuple[Session, contextlib.ExitStack] | None:
+        """Take one that is kept, None when there is none; other threads may take at the same time."""
+        try:
+            return self._kept.pop()
+        except IndexError:
+            return None
+
+    def _drop(self) -> None:
+        """Drop all that are kept: what ended one connection, such as a restart, has mostly ended the others too."""
+        while (kept := self._take()) is not None:
+            session, ending = kept
+            session.invalidate()
             ending.close()
 
     def _open(self) -> tuple[Session, contextlib.ExitStack]:
@@ -285,8 +307,8 @@ class Pipelines:
 
     def close(self) -> None:
         """Give all connections back."""
-        while self._kept:
-            self._kept.pop()[1].close()
+        while (kept := self._take()) is not None:
+            kept[1].close()
 
 
 def end_pipeline(session: Session) -> None:

@@ -34,6 +34,9 @@ MESSAGE_SECONDS: Final = 10.0  # no money: seconds
 IDLE_SECONDS: Final = 75.0  # no money: seconds
 """So long a connection stays open without a request."""
 
+SEND_SECONDS: Final = 30.0  # no money: seconds
+"""So long an answer may take to leave, to somebody who does not read it or before the connection closes."""
+
 STOP_SECONDS: Final = 10.0  # no money: seconds
 """So long those are waited for who have not got their answer when the listener stops."""
 
@@ -232,9 +235,13 @@ class Connection(asyncio.Protocol):
 
     def look(self, now: float) -> None:
         """Close what takes too long, at the time of the listener's clock."""
-        if self._reading and now - self.since > MESSAGE_SECONDS:
+        waited = now - self.since
+        if self._blocked or self._transport.is_closing():
+            if waited > SEND_SECONDS:
+                self._transport.abort()
+        elif self._reading and waited > MESSAGE_SECONDS:
             self._break(aio.TooSlow())
-        elif self._is_idle() and (self._listener.stopping or now - self.since > IDLE_SECONDS):
+        elif self._is_idle() and (self._listener.stopping or waited > IDLE_SECONDS):
             self._transport.close()
 
     def _is_idle(self) -> bool:

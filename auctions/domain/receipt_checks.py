@@ -144,10 +144,12 @@ def _is_receipt(receipt: dict[str, Any]) -> bool:
         and all(isinstance(receipt.get(name), dict) for name in ("event", "answer"))
         and isinstance(receipt["answer"].get("accepted"), bool)
         and _is_instant(receipt["event"].get("at"))
-        and all(
-            isinstance(receipt.get(name), str | None) for name in ("head", "price", "ends_at", "idempotency_key_hash")
-        )
+        and all(name in receipt and isinstance(receipt[name], str | None) for name in _TEXTS_OR_NULL)
     )
+
+
+_TEXTS_OR_NULL: Final = ("head", "price", "ends_at", "idempotency_key_hash")
+"""What every receipt says, if only that there is none."""
 
 
 def _is_instant(text: Any) -> bool:

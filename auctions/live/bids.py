@@ -128,9 +128,10 @@ class Bidding:
         return answers
 
     def _alone(self, auction_id: uuid.UUID, bid: Bid) -> Answer:
+        """Decide one bid of a batch; what becomes of it is no answer to the others, which may be committed."""
         try:
             return self._decide(auction_id, [bid])[0]
-        except (DBAPIError, PoolTimeout) as error:
+        except (Failure, DBAPIError, PoolTimeout) as error:
             return aio.problem(aio.failure_of(error, path=bid.path), bid.path)
 
     def _decide(self, auction_id: uuid.UUID, bids: Sequence[Bid]) -> list[Answer]:

@@ -7,10 +7,13 @@ import pytest
 from sqlalchemy import text
 
 import live
-from auctions import entering
+from auctions import bidding, entering
+from auctions.domain.canonical import canonical, fingerprint
 from marketplace import aio, db
 from marketplace.actor import Role
+from marketplace.clock import format_instant
 from marketplace.errors import Failure
+from tests.auctions.arena import ENDS, OPENS, SECOND, rules
 from tests.auctions.arena import arena as arena  # noqa: PLC0414 - a fixture
 from tests.auctions.conftest import cny
 
@@ -126,3 +129,52 @@ def test_whoever_holds_a_token_is_asked_anew(stage, running, request):
     assert (told.status, json.loads(told.body)["leader"]) == (201, stage.auction(listing)["leader"])
     assert bidding._known[people.buyer.token] == buyer
     assert bid(people.other_buyer, "115000.00", "d").status == 201
+
+
+def test_what_is_remembered_holds_no_entries(arena):
+    arena.open()
+    arena.bid("A", 100)
+    arena.bid("B", 110, key="b")
+    arena.bid("B", 110, key="b")
+    known = entering._remembered[arena.auction_id]
+    assert (known.accepted, known.earlier, len(known.seats)) == ({}, {}, 2)
+
+
+@pytest.fixture
+def meanwhile(monkeypatch):
+    """What is committed elsewhere between the look and the lock."""
+    lock = bidding._locked
+
+    def do(work):
+        monkeypatch.setattr(bidding, "_locked", lambda *given: (work(), lock(*given))[1])
+
+    return do
+
+
+def test_who_withdrew_between_the_look_and_the_lock_has_no_seat_any_more(arena, meanwhile):
+    arena.open()
+
+    def withdraw():
+        with arena.sessions.begin() as session:
+            session.execute(text("UPDATE registrations SET state = 'withdrawn' WHERE bidder_code = 'B-1001'"))
+
+    meanwhile(withdraw)
+    assert [getattr(one, "code", None) for one in arena.batch(arena.attempt("A", 100))] == ["not_registered"]
+    assert arena.log() == []
+
+
+def test_rules_that_were_corrected_between_the_look_and_the_lock_are_those_that_decide(arena, meanwhile):
+    """Before the first bid the log has no head by which the look would be known to be of other rules."""
+    arena.open()
+    later = rules(opens_at=format_instant(OPENS + SECOND), ends_at=format_instant(ENDS))
+
+    def rectify():
+        with arena.sessions.begin() as session:
+            session.execute(
+                text("UPDATE auctions SET rules = :rules, rules_hash = :hash, opens_at = :opens_at"),
+                {"rules": canonical(later).decode(), "hash": fingerprint(later), "opens_at": OPENS + SECOND},
+            )
+
+    meanwhile(rectify)
+    assert arena.bid("A", 100) == "not_open"
+    assert arena.log() == []

@@ -6,6 +6,7 @@ import uuid
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
 
 import live
 from auctions import bid_schemas
@@ -154,3 +155,19 @@ def test_a_door_whose_connections_were_cut_decides_on_a_new_one(stage, running):
     door.let_go()
     own.engine.dispose()
     runtime.install(running)
+
+
+def test_what_becomes_of_one_bid_decided_alone_is_no_answer_to_the_others(monkeypatch):
+    """The batch breaks; alone, the first is committed, of the second nobody knows, the third is committed."""
+    bidding = bids.Bidding(None, holders=None, now=None)
+
+    def decide(_auction_id, given):
+        if len(given) > 1:
+            raise IntegrityError("INSERT", None, ValueError("broken"))
+        if given[0].key == "b":
+            raise aio.Undecided
+        return [aio.Answer(201, b"{}")]
+
+    monkeypatch.setattr(bidding, "_decide", decide)
+    given = [bids.Bid("token", key, {}, None, "/") for key in "abc"]
+    assert [one.status for one in bidding.decide(uuid.uuid4(), given)] == [201, 503, 201]

@@ -19,6 +19,10 @@ TABLES = (
 )  # fmt: skip
 
 
+ODD = (None, 7, -1, True, "x", [], {}, "2026-03-02T12:00:00", "9" * 400)
+NESTED = ("event", "answer")
+
+
 def bid(api, arena, who, amount, *, key=None):
     path = f"/auctions/{arena.auction_id}/bids"
     body = {"amount": {"amount": f"{amount}.00", "currency": "CNY"}}
@@ -286,3 +290,22 @@ def test_a_sealed_receipt_is_checked_at_once_and_listed_only_after_the_opening(a
     assert checked == ["right"]
     assert [one["signature"] for one in listed] == [receipt["receipt"]["signature"]]
     assert api.as_(people.other_buyer).ok("GET", path)["items"] == []
+
+
+def test_a_receipt_that_lacks_a_key_or_has_another_kind_of_value_is_refused_and_no_crash(api, arena):
+    arena.open()
+    answer = bid(api, arena, arena.people.buyer, 150).get_json()["receipt"]
+    path = f"/api/v1/auctions/{arena.auction_id}/receipts/check"
+    headers = {"authorization": f"Bearer {arena.people.buyer.token}"}
+
+    def status(receipt):
+        given = {"receipts": [answer | {"receipt": receipt}]}
+        return api.app.test_client(use_cookies=False).post(path, json=given, headers=headers).status_code
+
+    whole = answer["receipt"]
+    assert status(whole) == 200
+    changes = [{other: value for other, value in whole.items() if other != name} for name in whole]
+    changes += [whole | {name: value} for name in whole for value in ODD]
+    changes += [whole | {name: whole[name] | {inner: odd}} for name in NESTED for inner in whole[name] for odd in ODD]
+    assert [one for one in changes if status(one) not in {200, 422}] == []
+    assert status({name: value for name, value in whole.items() if name != "price"}) == 422

@@ -282,6 +282,27 @@ def test_a_reader_that_does_not_read_is_not_served_without_end():
     assert served(talk) < 200
 
 
+@pytest.mark.parametrize("requests", [1, 8])
+def test_who_never_reads_its_answers_keeps_no_place(monkeypatch, requests):
+    """Neither one that still has requests waiting, nor one whose last answer does not leave."""
+    monkeypatch.setattr(http1, "IDLE_SECONDS", 0.5)
+    monkeypatch.setattr(http1, "SEND_SECONDS", 0.5)
+    big = Answer(200, b"a" * 8_000_000)
+
+    async def talk(address, listener, echo, _stop):
+        async with connected(address) as (reader, writer):
+            reader._transport.pause_reading()
+            writer.write(get(b"/later") * requests)
+            await asyncio.sleep(0.05)
+            echo.replies[0].set_result(big)
+            await asyncio.sleep(0.05)
+            assert len(listener.connections) == 1
+            await asyncio.sleep(4)
+            return len(listener.connections)
+
+    assert served(talk) == 0
+
+
 def test_a_reply_is_given_once():
     given = []
     reply = aio.Reply(given.append, "/x")

@@ -1,6 +1,7 @@
 """Statements in a pipeline: few exchanges, failures where they belong, names that live as long as the connection."""
 
 import uuid
+from collections import deque
 from datetime import UTC, date, datetime
 
 import pytest
@@ -105,6 +106,37 @@ def test_a_pipeline_stays_from_transaction_to_transaction(sessions):
     pipelines.close()
     assert len(set(seen)) == 1
     assert (len(pair), seen[0][1] in pair) == (2, True)
+
+
+def test_a_pipeline_that_another_thread_takes_first_is_not_missed(sessions):
+    class Taken(deque):
+        """Has one, as long as it is only looked at."""
+
+        def __len__(self):
+            return 1
+
+    pipelines = db.Pipelines(sessions)
+    pipelines._kept = Taken()
+    with pipelines() as session:
+        assert backend(session)
+
+
+def test_once_a_connection_has_gone_the_next_is_a_new_one(sessions):
+    """A database that was restarted has ended all of them: one failure is enough to know."""
+    pipelines = db.Pipelines(sessions)
+    with pipelines() as one, pipelines() as other:
+        gone = {backend(session) for session in (one, other)}
+        for session in (one, other):
+            db.commit(session)
+    with sessions.begin() as session:
+        for pid in gone:
+            session.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": pid})
+    with pytest.raises(DBAPIError) as failed, pipelines() as session:
+        backend(session)
+    assert failed.value.connection_invalidated
+    with pipelines() as session:
+        assert backend(session) not in gone
+    pipelines.close()
 
 
 def test_a_pipeline_that_failed_or_was_not_committed_leaves_nothing(sessions):
