@@ -12,8 +12,6 @@ from typing import Final
 from marketplace.documents import Node
 from marketplace.money import EXACT, Money, Rounding, share_out
 
-ORDER: Final = ("other", "interest", "principal")
-"""Costs, then interest, then principal (Civil Code, Art. 561), by the balances of a case."""
 DELAY_RATE: Final = Decimal("0.000175")
 """Delay interest in enforcement, per day, on the judged sum (Supreme People's Court, 2014)."""
 
