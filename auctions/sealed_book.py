@@ -15,7 +15,7 @@ from typing import Any, Final
 from sqlalchemy import bindparam, exists, func, select, text, update
 from sqlalchemy.orm import Session
 
-from auctions import refusals
+from auctions import log, refusals
 from auctions.domain import commitments, proofs
 from auctions.domain.book import KEY_BYTES, Attempt, Book, request_hash
 from auctions.domain.ceremony import THRESHOLD
@@ -77,7 +77,8 @@ def put(
 ) -> SignedReceipt:
     """Seal an attempt at PostgreSQL's time and return its receipt; the same key again returns the first receipt.
 
-    Raises `Late` at or after the end, `NotSealable`, `IdempotencyKeyReused`.
+    Raises `Late` at or after the end, `Suspended` and `Voided` for what the operator did since the look, `NotSealable`,
+    `IdempotencyKeyReused`.
     """
     shelf = _open_shelf(session, auction_id, vault)
     own = shelf.books[request.registration_id]
@@ -89,8 +90,7 @@ def put(
         if found[1] != request_hash(event):
             raise IdempotencyKeyReused
         return found[0]
-    if at >= shelf.auction.ends_at:
-        raise refusals.Late(minimum_next=None, at=at)
+    _check_taken(session, shelf.auction, request.registration_id, at=at)
     box = own.seal_bid(event)
     signed = _receipt(shelf.auction, event, box, request.idempotency_key, signer)
     attempt = Attempt(
@@ -104,6 +104,21 @@ def put(
     place = own.place(attempt, idempotency_key=request.idempotency_key, request=request_hash(event))
     _write(session, shelf, {request.registration_id: own.put(content, place)})
     return signed
+
+
+def _check_taken(session: Session, auction: Any, registration_id: uuid.UUID, *, at: datetime) -> None:
+    """Refuse what the auction as it is under the lock of the books would not count."""
+    if auction.suspended_at is not None:
+        raise refusals.Suspended(minimum_next=None, at=at)
+    if at >= auction.ends_at:
+        raise refusals.Late(minimum_next=None, at=at)
+    if log.was_voided(session, auction_id=auction.id, registration_id=registration_id):
+        raise refusals.Voided(minimum_next=None, at=at)
+
+
+def lock_books(session: Session, auction_id: uuid.UUID) -> None:
+    """Lock the books of an auction for this transaction; whoever locks its row too locks it after them."""
+    session.execute(_LOCK, {"auction": str(auction_id)})
 
 
 def _receipt(auction: Any, event: dict[str, Any], box: bytes, key: str, signer: Signer) -> SignedReceipt:
@@ -138,12 +153,8 @@ class _Shelf:
 
 def _open_shelf(session: Session, auction_id: uuid.UUID, vault: Vault) -> _Shelf:
     """Lock and read the books; a registration that has none yet gets one, whoever asked."""
-    session.execute(_LOCK, {"auction": str(auction_id)})
-    auction = session.execute(
-        select(Auction.id, Auction.listing_id, Auction.rules_hash, Auction.ends_at, Auction.opens_at).where(
-            Auction.id == auction_id
-        )
-    ).one()
+    lock_books(session, auction_id)
+    auction = session.execute(_AUCTION.where(Auction.id == auction_id)).one()
     key = session.execute(
         select(SealingKey.public, SealingKey.book_key, SealingKey.room, _COLLECTED).where(
             SealingKey.auction_id == auction_id
@@ -162,6 +173,10 @@ def _open_shelf(session: Session, auction_id: uuid.UUID, vault: Vault) -> _Shelf
     session.flush()
     return _Shelf(auction, secret, books, contents)
 
+
+_AUCTION: Final = select(
+    Auction.id, Auction.listing_id, Auction.rules_hash, Auction.ends_at, Auction.opens_at, Auction.suspended_at
+)
 
 _COLLECTED: Final = (
     select(func.count())

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from auctions import bidding, events, log, playback, plays, signing
+from auctions import bidding, events, log, playback, plays, sealed_book, signing
 from auctions.domain.formats import Answer, Event, EventKind, Standing, TooMuchWork, WholeLogNeeded
 from auctions.models import Auction, Registration
 from auctions.plays import Live
@@ -118,7 +118,11 @@ def void_bidder(
 
 
 def _locked(session: Session, auction_id: uuid.UUID) -> tuple[Any, datetime]:
-    """Lock an auction that is not closed; returns its row and the time of the deed, never before the last event."""
+    """Lock an auction that is not closed; returns its row and the time of the deed, never before the last event.
+
+    The books of a sealed one are locked first: a bid is sealed either before the deed, or knowing it.
+    """
+    sealed_book.lock_books(session, auction_id)
     row = bidding.lock_row(session, auction_id)
     if row is None:
         raise NotFound("auction", auction_id)

@@ -178,3 +178,18 @@ def test_rules_that_were_corrected_between_the_look_and_the_lock_are_those_that_
     meanwhile(rectify)
     assert arena.bid("A", 100) == "not_open"
     assert arena.log() == []
+
+
+@pytest.mark.parametrize(("deed", "code"), [("suspend", "suspended"), ("void", "voided")])
+def test_a_bid_is_not_sealed_after_what_the_operator_did_since_the_look(arena, monkeypatch, deed, code):
+    """Its receipt would say that it was accepted, and the opening would not count it."""
+    arena.open(rules("sealed_first_price"))
+    arena.seal()
+    seal = bidding._seal
+
+    def meanwhile(*given):
+        arena.steer(deed, **({"name": "A"} if deed == "void" else {}))
+        return seal(*given)
+
+    monkeypatch.setattr(bidding, "_seal", meanwhile)
+    assert arena.bid("A", 150) == code
