@@ -22,7 +22,7 @@ import uvloop
 
 from auctions import signing
 from auctions.live.bids import Bid, Bidding, BidRoute
-from marketplace import crew, db, runtime
+from marketplace import crew, direct, runtime
 from marketplace.aio import Answer, Application, Asked, Reply, Route, transaction
 from marketplace.health import health
 from marketplace.http1 import Listener
@@ -47,7 +47,7 @@ class Door:
     def __init__(self, running: runtime.Runtime) -> None:
         runtime.install(running)
         self._threads = ThreadPoolExecutor(running.settings.database_pool_size, "lane")
-        self._pipelines = db.Pipelines(running.sessions)
+        self._pipelines = direct.Pipelines(running.sessions)
         bidding = Bidding(self._pipelines, holders=parties.ask_holders, now=running.clock.now)
         self._lanes: Lanes[uuid.UUID, Bid, Answer] = Lanes(bidding.decide, executor=self._threads)
         route = BidRoute(bidding, self._lanes, homes=(running.settings.public_url.rstrip("/"),))
@@ -59,7 +59,7 @@ class Door:
 
     def _look(self, _key: str, asked: Sequence[None]) -> list[Answer]:
         with transaction(self._pipelines) as session:
-            db.end_pipeline(session)
+            direct.end_pipeline(session)
             answer = Answer(200, orjson.dumps(health(session)))
         return [answer for _ in asked]
 

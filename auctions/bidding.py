@@ -30,7 +30,7 @@ from auctions.entering import Entered
 from auctions.judging import Case, Decision, Refusal, Room, Turned
 from auctions.plays import Live
 from auctions.receipts import Attempt, Receipt
-from marketplace import db, runtime
+from marketplace import direct, runtime
 from marketplace.actor import Actor
 from marketplace.errors import Failure, NotFound
 from marketplace.money import Money
@@ -90,7 +90,7 @@ def decide(session: Session, *, entered: Entered, auction_id: uuid.UUID, attempt
         written = _write(session, room)
         return Decided(_complete(found), room, written)
     if room.sealed:
-        db.end_pipeline(session)
+        direct.end_pipeline(session)
         sealed = [_seal(session, room, case) if found[case.place] is None else found[case.place] for case in cases]
         return Decided(_complete(sealed), room)
     first = found.index(None)
@@ -146,7 +146,7 @@ def _seal(session: Session, room: Room, case: Case) -> Receipt | Failure:
 
 def lock_row(session: Session, auction_id: uuid.UUID) -> Any:
     """Lock the row of an auction and return what deciding needs of it, with PostgreSQL's time read after the lock."""
-    return next(iter(db.rows(session, entering.LOCK, {"auction": auction_id})), None)
+    return next(iter(direct.rows(session, entering.LOCK, {"auction": auction_id})), None)
 
 
 def _entered(session: Session, row: Any, cases: Sequence[Case], entered: Entered) -> Room:
@@ -171,7 +171,7 @@ def _locked(session: Session, seen: Room, cases: Sequence[Case]) -> Room:
     then has lost it; keys only if an entry came in since the look.
     """
     listing_id, organisations = seen.row.listing_id, _organisations(cases)
-    locked = db.Asked(session, entering.LOCK, {"auction": seen.row.id})
+    locked = direct.Asked(session, entering.LOCK, {"auction": seen.row.id})
     asked = eligibility.ask_seats(session, listing_id=listing_id, organisations=organisations, at=seen.at)
     since = entering.ask_earlier(
         session, auction_id=seen.row.id, listing_id=listing_id, cases=cases, since=seen.row.number
@@ -217,7 +217,7 @@ def _room(session: Session, row: Any, live: Live, *, seats: Mapping[int, Seat], 
     )
 
 
-def _by_key(asked: db.Asked) -> dict[bytes, Any]:
+def _by_key(asked: direct.Asked) -> dict[bytes, Any]:
     return {entry.registration_id.bytes + entry.idempotency_digest: entry for entry in asked.rows()}
 
 

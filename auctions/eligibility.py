@@ -23,7 +23,7 @@ from auctions.domain.presets import Preset
 from auctions.models import Listing, Registration
 from auctions.refusals import DepositNotHeld, NotApproved
 from due_diligence import service as due_diligence
-from marketplace import db
+from marketplace import direct
 from marketplace.actor import Actor
 from marketplace.errors import Failure, NotFound, Refused
 from marketplace.packages import service as packages
@@ -119,7 +119,7 @@ def failure(check: Check, facts: Facts) -> Failure:
     return _FAILURES[check](facts)
 
 
-def _query(whose: ColumnElement[bool]) -> db.Plain:
+def _query(whose: ColumnElement[bool]) -> direct.Plain:
     """Return the facts of registrations as one query for the driver: eligibility is asked at every bid."""
     day: ColumnElement[date] = bindparam("day", type_=Date())
     licences = parties.licences_in_force(day).subquery()
@@ -136,7 +136,7 @@ def _query(whose: ColumnElement[bool]) -> db.Plain:
         own.c.package_id == Listing.package_id,
         own.c.family_id == theirs.c.family_id,
     )
-    return db.Plain(
+    return direct.Plain(
         select(
             Registration.id,
             Registration.organisation_id,
@@ -167,7 +167,7 @@ _SEATS: Final = _query(
 
 
 def _facts(session: Session, registration_ids: Sequence[uuid.UUID], *, at: datetime) -> dict[uuid.UUID, Any]:
-    rows = _FACTS.ask(session, ids=db.array(registration_ids), day=parties.market_day(at)).rows()
+    rows = _FACTS.ask(session, ids=direct.array(registration_ids), day=parties.market_day(at)).rows()
     return {row.id: row for row in rows}
 
 
@@ -184,12 +184,16 @@ class Seat:
     barred: Failure | None
 
 
-def ask_seats(session: Session, *, listing_id: uuid.UUID, organisations: Iterable[uuid.UUID], at: datetime) -> db.Asked:
+def ask_seats(
+    session: Session, *, listing_id: uuid.UUID, organisations: Iterable[uuid.UUID], at: datetime
+) -> direct.Asked:
     """Ask for the registrations of organisations, with the facts by which they may bid at `at`; see `seats_of`."""
-    return _SEATS.ask(session, listing=listing_id, organisations=db.array(organisations), day=parties.market_day(at))
+    return _SEATS.ask(
+        session, listing=listing_id, organisations=direct.array(organisations), day=parties.market_day(at)
+    )
 
 
-def seats_of(asked: db.Asked) -> dict[int, Seat]:
+def seats_of(asked: direct.Asked) -> dict[int, Seat]:
     """Return the seats that `ask_seats` found, by the number of the organisation's id."""
     return {row.organisation_id.int: Seat(row.id, row.id.bytes, row.bidder_code, _barred(row)) for row in asked.rows()}
 

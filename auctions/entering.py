@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from auctions import eligibility, judging, plays
 from auctions.judging import Case, Room
 from auctions.receipts import Attempt
-from marketplace import db
+from marketplace import direct
 from marketplace.parties import service as parties
 
 
@@ -30,12 +30,12 @@ class Entered:
     A pair is the number of an organisation's id and the digest of a key. Seats were asked as of the market day of `at`.
     """
 
-    row: db.Asked
+    row: direct.Asked
     locked: bool
     at: datetime
     pairs: AbstractSet[tuple[int, bytes]] = frozenset()
-    seats: db.Asked | None = None
-    earlier: db.Asked | None = None
+    seats: direct.Asked | None = None
+    earlier: direct.Asked | None = None
 
     def covers(self, pairs: AbstractSet[tuple[int, bytes]], at: datetime) -> bool:
         """Whether seats and earlier entries of all `pairs` were asked for, as of the day of `at`."""
@@ -46,13 +46,13 @@ def enter(session: Session, *, auction_id: uuid.UUID, expected: Sequence[Attempt
     """Ask for what deciding `expected` needs, as far as the auction is remembered; `at` is about now."""
     known = _remembered.get(auction_id)
     if known is None:
-        return Entered(db.Asked(session, LOOK, {"auction": auction_id}), locked=False, at=at)
+        return Entered(direct.Asked(session, LOOK, {"auction": auction_id}), locked=False, at=at)
     cases = [Case(place, one) for place, one in enumerate(expected)]
     locked = not known.sealed and _is_hopeful(known, cases, at)
     listing_id = known.row.listing_id
     organisations = {case.attempt.actor.organisation_id for case in cases}
     return Entered(
-        db.Asked(session, LOCK if locked else LOOK, {"auction": auction_id}),
+        direct.Asked(session, LOCK if locked else LOOK, {"auction": auction_id}),
         locked,
         at,
         {(case.attempt.actor.organisation_id.int, case.attempt.digest) for case in cases},
@@ -96,16 +96,16 @@ _SEATS_MOST: Final = 1024
 
 def ask_earlier(
     session: Session, *, auction_id: uuid.UUID, listing_id: uuid.UUID, cases: Sequence[Case], since: int = -1
-) -> db.Asked:
+) -> direct.Asked:
     """Ask for the entries made with the keys of `cases`; for nothing when the log still has its `since` entries."""
     values = {
         "auction": auction_id,
         "listing": listing_id,
         "since": since,
-        "organisations": db.array(case.attempt.actor.organisation_id for case in cases),
-        "digests": db.array(case.attempt.digest for case in cases),
+        "organisations": direct.array(case.attempt.actor.organisation_id for case in cases),
+        "digests": direct.array(case.attempt.digest for case in cases),
     }
-    return db.Asked(session, _EARLIER, values)
+    return direct.Asked(session, _EARLIER, values)
 
 
 LOOK: Final = "SELECT *, auction_time() AS now FROM auctions WHERE id = %(auction)s"

@@ -18,7 +18,7 @@ from auctions import bid_schemas as schemas
 from auctions import catalogue, plays, viewing
 from auctions.models import Auction
 from auctions.viewing import AuctionView, BidView
-from marketplace import db
+from marketplace import direct
 from marketplace.actor import Actor, OrganisationKind
 from marketplace.clock import format_instant
 
@@ -84,7 +84,7 @@ def _bound(row: Auction, after: int) -> int:
 
 def marks(session: Session, *, auction_ids: Collection[uuid.UUID]) -> dict[uuid.UUID, Mark]:
     """Return the marks of auctions in one look, without those that are not there."""
-    found = db.rows(session, _MARKS, {"ids": list(auction_ids)})
+    found = direct.rows(session, _MARKS, {"ids": list(auction_ids)})
     return {row.id: (row.number, row.ends_at, row.suspended_at, row.outcome) for row in found}
 
 

@@ -21,7 +21,7 @@ from auctions.domain import proofs
 from auctions.domain.formats import Answer, Event, Standing
 from auctions.domain.lifecycles import EntryKind
 from auctions.domain.proofs import Draft, SignedReceipt, Signer
-from marketplace import db
+from marketplace import db, direct
 from marketplace.actor import Actor
 from marketplace.clock import format_instant
 from marketplace.money import exponent
@@ -244,7 +244,7 @@ def write(
         "now_suspended": standing.suspended_at,
         "now_play": play,
     }
-    db.tell(session, _WRITE, values)
+    direct.tell(session, _WRITE, values)
     return signed
 
 

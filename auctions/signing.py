@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from auctions.domain.proofs import Signer
 from auctions.proof_models import SigningKey
-from marketplace import audit, db
+from marketplace import audit, db, direct
 from marketplace.actor import SYSTEM, Actor
 from marketplace.crypto import Vault
 from marketplace.db import Page
@@ -26,7 +26,7 @@ from marketplace.runtime import Runtime
 
 LEAD: Final = timedelta(minutes=5)
 REMEMBERED: Final = timedelta(minutes=1)
-_KEYS: Final = db.Plain(
+_KEYS: Final = direct.Plain(
     select(SigningKey.key_id, SigningKey.sealed, SigningKey.valid_from, SigningKey.valid_until).order_by(
         SigningKey.valid_from
     )

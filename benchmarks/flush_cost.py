@@ -2,10 +2,11 @@
 
 PostgreSQL itself is told to wait before each flush of a commit (`commit_delay`, with `commit_siblings` 0, so always),
 holding the lock under which it writes, as a slower disk would. Runs with and without the wait are interleaved on one
-server: the live door with one worker, and the naive peer at its best thread count. The limit beside them is a commit
+server: the live door with one process and with two, and the naive peer at its best thread count. The limit beside them is a commit
 alone on one connection, which shows what a flush costs. `python -m benchmarks.flush_cost [SECONDS] [ROUNDS] [MS]`
 """
 
+import contextlib
 import statistics
 import sys
 import time
@@ -74,9 +75,12 @@ def main() -> None:
     extra = float(sys.argv[3]) if len(sys.argv) > 3 else 1.0
     with _engine.postgresql("max_connections=300", "fsync=on") as url:
         made = targets(url)
-        door, peer = (next(one for one in made if one.name.startswith(kind)) for kind in ("live door", "naive peer"))
-        with serving(door), serving(peer):
-            measure(url, [door, peer], seconds, rounds, extra)
+        doors = [one for one in made if one.name.startswith("live door")]
+        chosen = [*doors, next(one for one in made if one.name.startswith("naive peer"))]
+        with contextlib.ExitStack() as servers:
+            for target in chosen:
+                servers.enter_context(serving(target))
+            measure(url, chosen, seconds, rounds, extra)
 
 
 if __name__ == "__main__":

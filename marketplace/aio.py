@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
-from marketplace import db, documents, lanes
+from marketplace import db, direct, documents, lanes
 from marketplace.errors import Failure, Invalid, NotFound, Unavailable
 
 log = structlog.get_logger(__name__)
@@ -165,12 +165,12 @@ def problem(failure: Failure, path: str) -> Answer:
 def transaction(sessions: Callable[[], contextlib.AbstractContextManager[Session]]) -> Iterator[Session]:
     """Open a session, and commit at the end; raise `Undecided` when it cannot be known whether that was done.
 
-    `sessions`: a sessionmaker, or `db.Pipelines`, where the last statement travels with the commit.
+    `sessions`: a sessionmaker, or `direct.Pipelines`, where the last statement travels with the commit.
     """
     with sessions() as session:
         yield session
         try:
-            db.commit(session)
+            direct.commit(session)
         except DBAPIError as error:
             if db.is_busy(error):
                 raise Undecided from error

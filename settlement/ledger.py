@@ -25,7 +25,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session, make_transient_to_detached
 
-from marketplace import arrays, clock, db
+from marketplace import arrays, clock, db, direct
 from marketplace.actor import Actor
 from marketplace.money import Money
 from settlement.domain.ledger import (
@@ -215,7 +215,7 @@ class _Given:
 
 def _write(session: Session, given: _Given) -> list[uuid.UUID] | None:
     """Write what is new and return its ids; None when an account is missing, and then nothing was written."""
-    (written,) = db.rows(session, _WRITE, given.parameters)
+    (written,) = direct.rows(session, _WRITE, given.parameters)
     return None if written.missing else written.fresh
 
 

@@ -16,7 +16,7 @@ from sqlalchemy import LargeBinary, bindparam, delete, func, select, update
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
 
-from marketplace import audit, db
+from marketplace import audit, direct
 from marketplace.actor import Actor, OrganisationKind, Role, Scope
 from marketplace.crypto import token_hash
 from marketplace.errors import NotFound
@@ -148,7 +148,7 @@ def change_password(
 _ORGANISATION: Final = (Organisation.id.label("organisation_id"), Organisation.kind)
 _ACTIVE: Final = Organisation.state == domain.OrganisationState.ACTIVE
 
-_BY_SESSION: Final = db.Plain(
+_BY_SESSION: Final = direct.Plain(
     select(*_ORGANISATION, UserSession.token_hash, User.id.label("user_id"), User.name, User.roles)
     .select_from(UserSession)
     .join(User, User.id == UserSession.user_id)
@@ -162,7 +162,7 @@ _BY_SESSION: Final = db.Plain(
     )
 )
 
-_BY_KEY: Final = db.Plain(
+_BY_KEY: Final = direct.Plain(
     select(*_ORGANISATION, ApiKey.secret_hash, ApiKey.id.label("api_key_id"), ApiKey.name, ApiKey.roles, ApiKey.scopes)
     .select_from(ApiKey)
     .join(Organisation, Organisation.id == ApiKey.organisation_id)
@@ -190,8 +190,8 @@ class Holders:
 
     people: Mapping[bytes, str]
     keys: Mapping[bytes, str]
-    by_session: db.Asked | None
-    by_key: db.Asked | None
+    by_session: direct.Asked | None
+    by_key: direct.Asked | None
 
     def found(self) -> dict[str, Actor]:
         """Return who holds which token, without those that nobody holds."""
@@ -208,8 +208,8 @@ def ask_holders(session: Session, tokens: Collection[str], *, at: datetime) -> H
     """Ask who holds these tokens at this instant: one query for each kind."""
     people = {token_hash(token): token for token in tokens if credentials.is_session_token(token)}
     keys = {token_hash(token): token for token in tokens if credentials.is_api_key(token)}
-    by_session = _BY_SESSION.ask(session, hashes=db.array(people), at=at) if people else None
-    by_key = _BY_KEY.ask(session, hashes=db.array(keys), at=at) if keys else None
+    by_session = _BY_SESSION.ask(session, hashes=direct.array(people), at=at) if people else None
+    by_key = _BY_KEY.ask(session, hashes=direct.array(keys), at=at) if keys else None
     return Holders(people, keys, by_session, by_key)
 
 

@@ -15,7 +15,7 @@ PACKAGES: Final = ("marketplace", "collection", "valuation", "due_diligence", "a
 DOORS: Final = ("wsgi.py", "worker.py", "live.py", "manage.py", "marketplace/launch.py", "marketplace/embedded.py")
 EDGES: Final = (
     "marketplace/http.py", "marketplace/aio.py", "marketplace/tasks.py", "marketplace/outbox.py",
-    "marketplace/jobs.py", "marketplace/errands.py", "marketplace/db.py",
+    "marketplace/jobs.py", "marketplace/errands.py", "marketplace/db.py", "marketplace/direct.py",
 )  # fmt: skip
 FORBIDDEN_IN_DOMAIN: Final = {
     "flask",

@@ -9,7 +9,7 @@ from sqlalchemy import text
 import live
 from auctions import bidding, entering
 from auctions.domain.canonical import canonical, fingerprint
-from marketplace import aio, db
+from marketplace import aio, direct
 from marketplace.actor import Role
 from marketplace.clock import format_instant
 from marketplace.errors import Failure
@@ -22,13 +22,13 @@ from tests.auctions.conftest import cny
 def asked(monkeypatch):
     """Every statement that is asked, by what it begins with."""
     found = []
-    first = db.Asked.__init__
+    first = direct.Asked.__init__
 
     def remember(self, session, statement, values):
         found.append("lock" if statement is entering.LOCK else "look" if statement is entering.LOOK else "other")
         first(self, session, statement, values)
 
-    monkeypatch.setattr(db.Asked, "__init__", remember)
+    monkeypatch.setattr(direct.Asked, "__init__", remember)
     return found
 
 

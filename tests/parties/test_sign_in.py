@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 from sqlalchemy import select
 
-from marketplace import db
+from marketplace import direct
 from marketplace.crypto import token_hash
 from marketplace.parties import models, passwords, service
 from tests.people import PASSWORD
@@ -226,8 +226,8 @@ def test_who_this_is_takes_one_query_by_its_index(people, sessions, api, clock, 
         json={"name": "k", "roles": ["buyer_bidder"], "scopes": ["bid"], "expires_at": "2026-06-01T00:00:00Z"},
     )  # fmt: skip
     statements = []
-    given = db._Line.ask
-    monkeypatch.setattr(db._Line, "ask", lambda line, *asked: statements.append(asked) or given(line, *asked))
+    given = direct._Line.ask
+    monkeypatch.setattr(direct._Line, "ask", lambda line, *asked: statements.append(asked) or given(line, *asked))
     with sessions() as session:
         session.connection().exec_driver_sql("SET enable_seqscan = off")
         for token, index in (
