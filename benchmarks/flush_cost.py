@@ -3,7 +3,8 @@
 PostgreSQL itself is told to wait before each flush of a commit (`commit_delay`, with `commit_siblings` 0, so always),
 holding the lock under which it writes, as a slower disk would. Runs with and without the wait are interleaved on one
 server: the live door with one process and with two, and the naive peer at its best thread count. The limit beside them
-is a commit alone on one connection, which shows what a flush costs. `python -m benchmarks.flush_cost [SECONDS] [ROUNDS] [MS]`
+is a commit alone on one connection, which shows what a flush costs.
+`python -m benchmarks.flush_cost [SECONDS] [ROUNDS] [MS]`
 """
 
 import contextlib
