@@ -32,6 +32,7 @@ from settlement.domain.assignment import (
     NotSentYet,
     ProofMissing,
     TitleNotPassed,
+    TooManyNotices,
 )
 from settlement.domain.deal import ZONE, DealState
 
@@ -276,12 +277,14 @@ def read_proof(session: Session, *, notice_id: uuid.UUID, actor: Actor, at: date
 
 HEADINGS: Final = ("case", "kind", "state", "written", "channel", "sent_on", "delivered_on", "proof", "proof_kept")
 MAX_ROWS: Final = 100_000
-"""Notices of one file, in the order of their cases."""
+"""So many notices one file holds at most."""
 
 
 def table(session: Session, *, deal_id: uuid.UUID, actor: Actor) -> list[list[Any]]:
-    """Return the notices of a deal as rows under `HEADINGS`; raise `DealNotFound`."""
-    deals.get_deal(session, deal_id, actor=actor)
+    """Return the notices of a deal as rows under `HEADINGS`, by case; raise `DealNotFound`, `TooManyNotices`."""
+    count = sum(count_by_state(session, deal_id=deal_id, actor=actor).values())
+    if count > MAX_ROWS:
+        raise TooManyNotices(count, MAX_ROWS)
     query = select(AssignmentNotice).where(AssignmentNotice.deal_id == deal_id)
     return [
         [
@@ -295,7 +298,7 @@ def table(session: Session, *, deal_id: uuid.UUID, actor: Actor) -> list[list[An
             row.proof,
             "yes" if row.proof_file_id else "no",
         ]
-        for row in session.scalars(query.order_by(AssignmentNotice.case_key, AssignmentNotice.id).limit(MAX_ROWS))
+        for row in session.scalars(query.order_by(AssignmentNotice.case_key, AssignmentNotice.id))
     ]
 
 

@@ -90,6 +90,19 @@ class CaseWentBack(Conflict):
         super().__init__(f"The case {case_key[:60]!r} went back to the seller; its borrower keeps its creditor.")
 
 
+class TooManyNotices(Conflict):
+    """One file does not hold the notices of this deal."""
+
+    code = "too_many_notices"
+
+    def __init__(self, count: int, most: int) -> None:
+        super().__init__(
+            f"The deal has {count} notices, a file holds {most}: read them page by page (`/assignment-notices`).",
+            count=count,
+            most=most,
+        )
+
+
 class DeliveredBeforeSent(Invalid):
     """A notice cannot arrive before it was sent."""
 

@@ -5,6 +5,7 @@ import io
 import pypdf
 import pytest
 
+from settlement import assignment_notices
 from tests.console.conftest import Visitor
 from tests.settlement.deals.test_adjustments import approve, propose
 
@@ -107,7 +108,7 @@ def test_the_proof_of_delivery_stands_among_the_contacts_of_the_case(sale):
     assert "2026-03-04" in found[2]
 
 
-def test_a_borrower_that_was_told_is_told_of_the_way_back_and_another_one_nothing(sale):
+def test_a_borrower_that_was_told_is_told_of_the_way_back_and_another_one_nothing(sale, monkeypatch):
     path, notices = written(sale)
     deal = sale.deal()
     send_and_deliver(sale, notices["LN1"])
@@ -126,6 +127,9 @@ def test_a_borrower_that_was_told_is_told_of_the_way_back_and_another_one_nothin
     table = seller.get(f"{path}/export.csv").data.decode()
     told = [line.split(",")[1:3] for line in table.splitlines() if line.startswith("LN1,")]
     assert told == [["assignment", "delivered"], ["reassignment", "written"]]
+    monkeypatch.setattr(assignment_notices, "MAX_ROWS", len(table.splitlines()) - 2)
+    cut = seller.get(f"{path}/export.csv")
+    assert (cut.status_code, cut.get_json()["code"]) == (409, "too_many_notices")
     page = Visitor(sale.api.app, sale.people.seller.token, "zh").get(path)
     assert page.text.count("债权回转通知书") == 1
     assert send_and_deliver(sale, back)["state"] == "delivered"
