@@ -110,29 +110,34 @@ def test_every_step_done_twice_is_done_once(ready_to_run):
     assert sale.sql(END) == before
 
 
+def twice_at_once(sale, deed):
+    """Let two workers do a deed to the deal at the same time, each in a transaction; none fails."""
+    (deal_id,) = sale.sql("SELECT id FROM deals")[0]
+    barrier, failures = threading.Barrier(2), []
+
+    def work():
+        try:
+            with sale.sessions.begin() as session:
+                barrier.wait()
+                deed(session, deal_id=deal_id, actor=SYSTEM, at=sale.clock.now())
+        except Exception as error:  # noqa: BLE001 - shown by the assertion below
+            failures.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+
+
 def test_two_workers_distribute_at_once(ready_to_run):
     sale = ready_to_run
     sale.award()
     sale.relay()
     sale.pay_balance()
     sale.sign()
-    (deal_id,) = sale.sql("SELECT id FROM deals")[0]
-    barrier, failures = threading.Barrier(2), []
-
-    def distribute():
-        try:
-            with sale.sessions.begin() as session:
-                barrier.wait()
-                payouts.distribute_deal(session, deal_id=deal_id, actor=SYSTEM, at=sale.clock.now())
-        except Exception as error:  # noqa: BLE001 - shown by the assertion below
-            failures.append(error)
-
-    threads = [threading.Thread(target=distribute) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert failures == []
+    twice_at_once(sale, payouts.distribute_deal)
     assert sale.sql("SELECT count(*), sum(amount_minor) FROM allocations") == [(5, 984_100_01)]
     assert sale.sql("SELECT count(*) FROM payment_orders WHERE purpose = 'payout'") == [(1,)]
 

@@ -3,16 +3,14 @@
 import os
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import pytest
 
-from marketplace.actor import SYSTEM
 from settlement import instalments
 from tests.settlement.deals.closing_steps import decide, propose
 from tests.settlement.deals.conftest import PRICE
-from tests.settlement.deals.test_crashes import WORKER
+from tests.settlement.deals.test_crashes import WORKER, twice_at_once
 from tests.settlement.deals.test_instalment_deals import IN_PARTS, PARTS, of_cases, signed, ties
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -53,23 +51,7 @@ def test_workers_killed_inside_every_step_of_each_instalment(sale, settings):
 def test_two_workers_distribute_an_instalment_once(sale):
     deal = signed(sale)
     sale.statement((PARTS[0], f"余款 {deal['reference']}", "buyer"))
-    (deal_id,) = sale.sql("SELECT id FROM deals")[0]
-    barrier, failures = threading.Barrier(2), []
-
-    def distribute():
-        try:
-            with sale.sessions.begin() as session:
-                barrier.wait()
-                instalments.distribute_received(session, deal_id=deal_id, actor=SYSTEM, at=sale.clock.now())
-        except Exception as error:  # noqa: BLE001 - shown by the assertion below
-            failures.append(error)
-
-    threads = [threading.Thread(target=distribute) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert failures == []
+    twice_at_once(sale, instalments.distribute_received)
     assert sale.sql("SELECT count(*) FROM deal_instalments") == [(2,)]
     sale.work()
     assert sale.sql("SELECT count(*) FROM deal_instalments") == [(2,)]
