@@ -18,7 +18,7 @@ from auctions.closing import Result, close_due, log_page, result
 from auctions.domain.awards import FailureCause
 from auctions.domain.format_terms import takes
 from auctions.domain.lifecycles import AuctionOutcome, AwardState, ListingState, LiveState, RegistrationState
-from auctions.domain.presets import PRESETS, Preset
+from auctions.domain.presets import PRESETS, Preset, is_in_force
 from auctions.domain.relisting import planned_start
 from auctions.listing import (
     auction_of_listing,
@@ -116,6 +116,7 @@ __all__ = [
     "get_listing",
     "get_registration",
     "hidden_terms",
+    "is_in_force",
     "issue_feed",
     "list_bids",
     "list_feeds",

@@ -16,5 +16,5 @@ def markets() -> Any:
     return site.render(
         "markets.html",
         presets=[(preset, sales.title_of_preset(preset), sales.rules_of(preset)) for preset in auctions.PRESETS],
-        in_force=[preset for preset in auctions.PRESETS if preset.holds_on(local_date(http.at(), preset.zone))],
+        in_force=[one for one in auctions.PRESETS if auctions.is_in_force(one, local_date(http.at(), one.zone))],
     )

@@ -155,6 +155,11 @@ def in_force(name: str, day: date) -> Preset:
     return found[-1]
 
 
+def is_in_force(preset: Preset, day: date) -> bool:
+    """Whether a listing that is announced on a day gets this version: a newer one that holds takes its place."""
+    return preset.holds_on(day) and in_force(preset.name, day) is preset
+
+
 def version(name: str, number: int) -> Preset:
     """Return a version by its number, in force or not; one that is not there is a programming error (KeyError)."""
     return {preset.version: preset for preset in versions(name)}[number]

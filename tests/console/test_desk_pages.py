@@ -204,7 +204,10 @@ def test_the_ceremony_from_collection_to_opening(sealed, people, visit):
 
 def test_the_markets_are_shown_with_their_sources(people, visit):
     ok(visit(people.valuer).get("/markets"), "SPC rules", "in force", "working day", "/api/v1/presets")
-    ok(visit(people.buyer, "zh").get("/markets"), "市场规则", "网络司法拍卖", "有效")
+    page = visit(people.buyer, "zh").get("/markets")
+    ok(page, "市场规则", "网络司法拍卖", "有效")
+    shown = dict(re.findall(r'<span class="code muted">(\w+ \d+)</span> <span class="state[^>]*>([^<]+)<', page.text))
+    assert (shown["judicial_cn 1"], shown["judicial_cn 2"]) == ("非现行", "有效")
 
 
 def test_a_form_of_another_site_does_nothing(sealed, people, visit):
