@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Final
 
+import orjson
 import structlog
 from sqlalchemy import BigInteger, ForeignKey, Identity, Index, select, text
 from sqlalchemy.orm import Mapped, Session, mapped_column, sessionmaker
 
-from marketplace import db
+from marketplace import arrays, db
 from marketplace.clock import Clock
 from marketplace.db import Base, key
 
@@ -92,15 +93,40 @@ def publish(session: Session, event: Event, *, at: datetime) -> None:
 
 
 def publish_all(session: Session, announced: Sequence[Event], *, at: datetime) -> None:
-    """Announce facts in this transaction, in a number of statements that does not grow with theirs."""
-    rows = [OutboxEvent(name=event.name, payload=_payload(event), at=at) for event in announced]
-    session.add_all(rows)
+    """Announce facts in this transaction, in one statement, however many they are."""
     session.flush()
-    for row in rows:
-        for subscription in session.info[_SUBSCRIPTIONS]:
-            if subscription.event == row.name:
-                session.add(OutboxDelivery(event_id=row.id, handler=subscription.name, next_attempt_at=at))
-                wake(session)
+    if not announced:
+        return
+    wanting: dict[str, list[str]] = {}
+    for subscription in session.info[_SUBSCRIPTIONS]:
+        wanting.setdefault(subscription.event, []).append(subscription.name)
+    ids = db.new_ids(len(announced))
+    deliveries = [
+        (one, handler) for one, event in zip(ids, announced, strict=True) for handler in wanting.get(event.name, ())
+    ]
+    values = {
+        "at": at,
+        "ids": arrays.uuids(ids),
+        "names": arrays.texts(event.name for event in announced),
+        "payloads": arrays.texts(orjson.dumps(_payload(event)).decode() for event in announced),
+        "of": arrays.uuids(one for one, _ in deliveries),
+        "handlers": arrays.texts(handler for _, handler in deliveries),
+    }
+    session.connection().exec_driver_sql(_PUBLISH, values)
+    if deliveries:
+        wake(session)
+
+
+_PUBLISH: Final = """
+WITH facts AS (
+    INSERT INTO outbox_events (id, name, payload, at)
+    SELECT f.id, f.name, f.payload::jsonb, %(at)s
+    FROM unnest(%(ids)s::uuid[], %(names)s::text[], %(payloads)s::text[]) AS f (id, name, payload))
+INSERT INTO outbox_deliveries (event_id, handler, attempts, next_attempt_at, last_error)
+SELECT d.event_id, d.handler, 0, %(at)s, ''
+FROM unnest(%(of)s::uuid[], %(handlers)s::text[]) WITH ORDINALITY AS d (event_id, handler, place) ORDER BY d.place
+"""
+"""Facts, and who is to hear of them, in the order in which they were announced."""
 
 
 def _payload(event: Event) -> dict[str, Any]:

@@ -10,10 +10,10 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import ARRAY, Uuid, any_, bindparam, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from marketplace import db, errands
+from marketplace import arrays, db, errands
 from marketplace.actor import SYSTEM, Actor
 from marketplace.errors import Conflict, NotFound
 from marketplace.parties import service as parties
@@ -21,7 +21,6 @@ from settlement import bank_accounts, ledger, payments
 from settlement.card_models import CardPayment, CardRefund
 from settlement.domain import cards
 from settlement.domain import ledger as books
-from settlement.domain.cards import CardPaymentState
 from settlement.domain.matching import Finding
 from settlement.domain.orders import Payer, PaymentPurpose, Rail
 from settlement.models import PaymentOrder
@@ -50,12 +49,12 @@ def give_up(session: Session, *, registration_ids: Collection[uuid.UUID], at: da
 
     One that has no intent yet is given up when it has (`card_payments.take`).
     """
-    wanted = any_(bindparam(None, list(registration_ids), ARRAY(Uuid)))
-    open_ones = select(CardPayment.id).where(
-        CardPayment.registration_id == wanted, CardPayment.state == CardPaymentState.OPEN
-    )
-    for payment_id in session.scalars(open_ones.order_by(CardPayment.id)):
+    found = session.connection().exec_driver_sql(_OPEN, (arrays.uuids(registration_ids),))
+    for payment_id in found.scalars().all():
         errands.ask(session, kind=cards.CANCEL_INTENT, subject=str(payment_id), at=at)
+
+
+_OPEN: Final = "SELECT id FROM card_payments WHERE registration_id = ANY (%s::uuid[]) AND state = 'open' ORDER BY id"
 
 
 def send_back(session: Session, *, payment: CardPayment, reason: str, at: datetime) -> PaymentOrder | None:
