@@ -7,6 +7,7 @@ items that add up to a line or several lines that add up to an item. A person co
 suggestion, only from what was confirmed.
 """
 
+import dataclasses
 import enum
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -51,6 +52,7 @@ class Reason(enum.StrEnum):
     IN_TIME = "in_time"
     ONLY_SOLUTION = "only_solution"
     SEVERAL_SOLUTIONS = "several_solutions"
+    MORE_THAN_SHOWN = "more_than_shown"
     TOO_MANY_ITEMS = "too_many_items"
 
 
@@ -200,7 +202,10 @@ def suggest(movement: Movement, items: OpenItems, others: Sequence[Movement] = (
         if known is None or suggestion.score > known.score:
             best[suggestion.parts] = suggestion
     ordered = sorted(best.values(), key=lambda one: (-one.score, [part.reference for part in one.parts]))
-    return ordered[:MAX_SUGGESTIONS]
+    shown = ordered[:MAX_SUGGESTIONS]
+    if len(ordered) > MAX_SUGGESTIONS:
+        shown[-1] = dataclasses.replace(shown[-1], reasons=tuple(dict.fromkeys((*shown[-1].reasons, _MORE))))
+    return shown
 
 
 def _fits(movement: Movement, item: OpenItem) -> bool:
@@ -258,7 +263,7 @@ def _several_items(movement: Movement, items: OpenItems) -> Iterable[Suggestion]
     unique = found.complete and len(found.solutions) == 1
     for solution in found.solutions:
         parts = tuple(Part(movement.line, related[at].reference, related[at].open_minor) for at in solution)
-        yield _combination(Rung.SEVERAL_ITEMS, parts, unique=unique)
+        yield _combination(Rung.SEVERAL_ITEMS, parts, unique=unique, complete=found.complete)
 
 
 def _several_lines(movement: Movement, items: OpenItems, others: Sequence[Movement]) -> Iterable[Suggestion]:
@@ -281,7 +286,7 @@ def _several_lines(movement: Movement, items: OpenItems, others: Sequence[Moveme
             chosen = [movement, *(mine[at] for at in solution)]
             solutions.append(tuple(Part(one.line, item.reference, one.amount_minor) for one in chosen))
     for parts in solutions:
-        yield _combination(Rung.SEVERAL_LINES, parts, unique=complete and len(solutions) == 1)
+        yield _combination(Rung.SEVERAL_LINES, parts, unique=complete and len(solutions) == 1, complete=complete)
 
 
 def _same_payer(one: Movement, other: Movement) -> bool:
@@ -293,6 +298,11 @@ def _same_payer(one: Movement, other: Movement) -> bool:
     return likeness(one.payer_name, other.payer_name) >= SIMILAR
 
 
-def _combination(rung: Rung, parts: tuple[Part, ...], *, unique: bool) -> Suggestion:
+_MORE: Final = Reason.MORE_THAN_SHOWN
+"""Stands on a suggestion beside which there are more than are listed."""
+
+
+def _combination(rung: Rung, parts: tuple[Part, ...], *, unique: bool, complete: bool) -> Suggestion:
     reason = Reason.ONLY_SOLUTION if unique else Reason.SEVERAL_SOLUTIONS
-    return Suggestion(rung, parts, 60 if unique else 30, (Reason.AMOUNT_EQUAL, reason))
+    reasons = (Reason.AMOUNT_EQUAL, reason, *(() if complete else (_MORE,)))
+    return Suggestion(rung, parts, 60 if unique else 30, reasons)

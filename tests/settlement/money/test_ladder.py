@@ -8,7 +8,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from settlement.domain.combinations import MAX_AMOUNTS, MAX_SOLUTIONS, combinations_to
-from settlement.domain.ladder import CentTail, Movement, OpenItem, OpenItems, Part, Reason, Rung, by_key, suggest
+from settlement.domain.ladder import (
+    MAX_SUGGESTIONS,
+    CentTail,
+    Movement,
+    OpenItem,
+    OpenItems,
+    Part,
+    Reason,
+    Rung,
+    by_key,
+    suggest,
+)
 from settlement.domain.names import is_third_party, likeness, plain_account, same_name
 
 DAY = date(2026, 3, 2)
@@ -112,6 +123,16 @@ def test_several_items_are_one_solution_or_all_of_them() -> None:
     many = OpenItems([item(f"I{number}", 2 + number, accounts=mine) for number in range(41)])
     (refused,) = suggest(line(100, payer_account="1"), many)
     assert (refused.parts, refused.reasons) == ((), (Reason.TOO_MANY_ITEMS,))
+
+
+def test_when_more_solutions_exist_than_are_listed_it_is_said() -> None:
+    mine = frozenset({"1"})
+    seven = OpenItems([item(f"I{number}", 50, accounts=mine) for number in range(7)])
+    shown = suggest(line(100, payer_account="1"), seven)
+    assert len(shown) == MAX_SUGGESTIONS
+    assert all(Reason.MORE_THAN_SHOWN in one.reasons for one in shown)
+    six = OpenItems(list(seven.items)[:6])
+    assert [Reason.MORE_THAN_SHOWN in one.reasons for one in suggest(line(100, payer_account="1"), six)] == [False] * 15
 
 
 def test_several_lines_pay_one_item() -> None:
